@@ -1,0 +1,69 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only file that imports optional libraries.
+
+Each library is an attribute that is imported on first use, so that a module pays
+only for what it touches and a file can be imported where the library is missing::
+
+    from ansible_collections.frugal.cloud.plugins.module_utils import deps
+
+    deps.numpy.zeros(3)
+
+A missing library raises :class:`MissingLibrary`, which modules turn into
+``missing_required_lib``. Nothing here may be touched while a file is being imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+import typing as t
+
+if t.TYPE_CHECKING:
+    import boto3 as boto3
+    import botocore as botocore
+    import jinja2 as jinja2
+    import numpy as numpy
+    import sqlalchemy as sqlalchemy
+    import yaml as yaml
+    from scipy import stats as scipy_stats
+
+    __all__ = ["boto3", "botocore", "jinja2", "numpy", "scipy_stats", "sqlalchemy", "yaml"]
+
+#: attribute -> (module to import, name of the distribution to install)
+LIBRARIES: dict[str, tuple[str, str]] = {
+    "boto3": ("boto3", "boto3"),
+    "botocore": ("botocore", "botocore"),
+    "jinja2": ("jinja2", "jinja2"),
+    "numpy": ("numpy", "numpy"),
+    "scipy_stats": ("scipy.stats", "scipy"),
+    "sqlalchemy": ("sqlalchemy", "SQLAlchemy"),
+    "yaml": ("yaml", "PyYAML"),
+}
+
+
+class MissingLibrary(Exception):
+    """An optional Python library is needed and is not installed.
+
+    ``distribution`` is what ``pip install`` wants; ``trace`` is the import's traceback.
+    """
+
+    def __init__(self, distribution: str, trace: str) -> None:
+        super().__init__(f"the Python library {distribution} is required and is not installed")
+        self.distribution = distribution
+        self.trace = trace
+
+
+def __getattr__(name: str) -> t.Any:
+    """Import the library behind ``name`` and keep it as a plain attribute."""
+    try:
+        module, distribution = LIBRARIES[name]
+    except KeyError:
+        raise AttributeError(f"deps has no library {name!r}") from None
+    try:
+        library = importlib.import_module(module)
+    except ImportError:
+        raise MissingLibrary(distribution, traceback.format_exc()) from None
+    globals()[name] = library
+    return library
