@@ -22,19 +22,25 @@ import typing as t
 
 if t.TYPE_CHECKING:
     import boto3 as boto3
-    import botocore as botocore
     import jinja2 as jinja2
     import numpy as numpy
     import sqlalchemy as sqlalchemy
     import yaml as yaml
+    from botocore import config as botocore_config
+    from botocore import credentials as botocore_credentials
+    from botocore import exceptions as botocore_exceptions
+    from botocore import session as botocore_session
     from scipy import stats as scipy_stats
 
-    __all__ = ["boto3", "botocore", "jinja2", "numpy", "scipy_stats", "sqlalchemy", "yaml"]
+    __all__ = ["boto3", "botocore_config", "botocore_credentials", "botocore_exceptions", "botocore_session", "jinja2", "numpy", "scipy_stats", "sqlalchemy", "yaml"]
 
 #: attribute -> (module to import, name of the distribution to install)
 LIBRARIES: dict[str, tuple[str, str]] = {
     "boto3": ("boto3", "boto3"),
-    "botocore": ("botocore", "botocore"),
+    "botocore_config": ("botocore.config", "botocore"),
+    "botocore_credentials": ("botocore.credentials", "botocore"),
+    "botocore_exceptions": ("botocore.exceptions", "botocore"),
+    "botocore_session": ("botocore.session", "botocore"),
     "jinja2": ("jinja2", "jinja2"),
     "numpy": ("numpy", "numpy"),
     "scipy_stats": ("scipy.stats", "scipy"),

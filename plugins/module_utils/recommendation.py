@@ -30,7 +30,18 @@ Finding = t.Literal[
 ]
 RISK_NAMES = ("very low", "low", "medium", "high", "very high")
 #: ``managed_by`` values that the core knows; a resource without a manager has ``none``.
-MANAGERS = ("none", "asg", "eks", "ecs", "cloudformation", "terraform", "helm", "spot_fleet")
+MANAGERS = (
+    "none",
+    "asg",
+    "eks",
+    "ecs",
+    "elasticbeanstalk",
+    "emr",
+    "spot_fleet",
+    "cloudformation",
+    "terraform",
+    "helm",
+)
 
 
 class InvalidRecord(ValueError):
