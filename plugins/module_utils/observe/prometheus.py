@@ -1,0 +1,148 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Memory usage from Prometheus' node_exporter, where no CloudWatch agent publishes it.
+
+Prometheus computes the statistics itself: one range query a statistic answers for the
+whole fleet, with one point a day.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import typing as t
+import urllib.error
+import urllib.parse
+from collections.abc import Mapping, Sequence
+
+from ansible.module_utils.urls import open_url
+from ansible_collections.frugal.cloud.plugins.module_utils import deps
+from ansible_collections.frugal.cloud.plugins.module_utils.resources import STATISTICS, FleetUsage
+
+if t.TYPE_CHECKING:
+    from ansible_collections.frugal.cloud.plugins.module_utils.resources import FloatArray
+
+#: node_exporter's own names; MemAvailable is what the kernel says can be used without swapping.
+MEMORY_PERCENT = "100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)"
+#: Resolution of the subquery below: the interval at which usage is sampled.
+RESOLUTION = "1m"
+
+_FUNCTIONS = {
+    "p50": "quantile_over_time(0.5, ({expression})[1d:{resolution}])",
+    "p90": "quantile_over_time(0.9, ({expression})[1d:{resolution}])",
+    "p99": "quantile_over_time(0.99, ({expression})[1d:{resolution}])",
+    "Maximum": "max_over_time(({expression})[1d:{resolution}])",
+    "Average": "avg_over_time(({expression})[1d:{resolution}])",
+}
+
+
+class PrometheusError(Exception):
+    """One sentence: which server, what it said, what to do."""
+
+
+class Prometheus:
+    """A Prometheus server: ``url``, optional basic authentication or bearer token, and certificate checks."""
+
+    def __init__(
+        self,
+        url: str,
+        username: str = "",
+        password: str = "",
+        bearer_token: str = "",
+        validate_certs: bool = True,
+        timeout: int = 60,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._username = username
+        self._password = password
+        self._headers = {"Authorization": f"Bearer {bearer_token}"} if bearer_token else {}
+        self._validate_certs = validate_certs
+        self._timeout = timeout
+        self.requests = 0
+
+    def query_range(
+        self, query: str, start: float, end: float, step: int
+    ) -> list[tuple[Mapping[str, str], list[tuple[float, float]]]]:
+        """(labels, [(epoch seconds, value)]) of every series. :raises PrometheusError: one sentence."""
+        self.requests += 1
+        body = urllib.parse.urlencode({"query": query, "start": start, "end": end, "step": step})
+        try:
+            with open_url(
+                f"{self.url}/api/v1/query_range",
+                method="POST",
+                data=body,
+                headers={**self._headers, "Content-Type": "application/x-www-form-urlencoded"},
+                url_username=self._username or None,
+                url_password=self._password or None,
+                force_basic_auth=bool(self._username),
+                validate_certs=self._validate_certs,
+                timeout=self._timeout,
+            ) as answer:
+                data = json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            raise PrometheusError(f"Prometheus at {self.url} answered {error.code}: {_reason(error)}") from error
+        except (OSError, ValueError) as error:
+            raise PrometheusError(f"Prometheus at {self.url} cannot be read: {error}") from error
+        if data.get("status") != "success":
+            raise PrometheusError(f"Prometheus at {self.url} refused a query: {data.get('error')}")
+        return [
+            (series["metric"], [(float(moment), float(value)) for moment, value in series["values"]])
+            for series in data["data"]["result"]
+        ]
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["error"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return str(error.reason)
+
+
+def read_memory(
+    server: Prometheus,
+    names: Mapping[str, str],
+    usage: FleetUsage,
+    as_of: datetime.datetime,
+    label: str = "instance_id",
+    expression: str = MEMORY_PERCENT,
+    statistics: Sequence[str] = ("p99", "Maximum"),
+) -> FleetUsage:
+    """Add ``memory_percent`` to ``usage`` for instances whose series carries a known name in ``label``.
+
+    ``names`` maps the label's value (an instance id, or a private address without port) to
+    the instance id. Values that CloudWatch gave are kept; Prometheus fills what is missing.
+
+    :raises PrometheusError: one sentence.
+    """
+    numpy = deps.numpy
+    position = {instance_id: index for index, instance_id in enumerate(usage.instance_ids)}
+    shape = (len(position), usage.periods, len(STATISTICS))
+    found: FloatArray = numpy.full(shape, numpy.nan, dtype=numpy.float32)
+    start = usage.start.timestamp()
+    for statistic in statistics:
+        query = _FUNCTIONS[statistic].format(expression=expression, resolution=RESOLUTION)
+        # Each point looks back over one day, so the value of a day stands at its end.
+        for labels, points in server.query_range(
+            query, start + usage.period_seconds, start + usage.period_seconds * usage.periods, usage.period_seconds
+        ):
+            index = position.get(names.get(labels.get(label, "").rsplit(":", 1)[0], ""))
+            if index is None:
+                continue
+            for moment, value in points:
+                day = int((moment - start) // usage.period_seconds) - 1
+                if 0 <= day < usage.periods and moment - usage.period_seconds < as_of.timestamp():
+                    found[index, day, STATISTICS.index(statistic)] = value
+    known = usage.metrics.get("memory_percent")
+    memory = found if known is None else numpy.where(numpy.isnan(known), found, known)
+    if numpy.isnan(memory).all():
+        return usage
+    source = ", ".join(filter(None, (usage.sources.get("memory_percent"), f"Prometheus {server.url}")))
+    return FleetUsage(
+        instance_ids=usage.instance_ids,
+        start=usage.start,
+        period_seconds=usage.period_seconds,
+        periods=usage.periods,
+        metrics={**usage.metrics, "memory_percent": memory},
+        sources={**usage.sources, "memory_percent": source},
+    )
