@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sets up what the make targets need, on a machine that has Python and Debian's packages only.
+
+``environment.py dev`` makes the virtual environment that ``tests/requirements/dev.txt`` pins and
+links ``build/dev`` to it. ``environment.py system`` installs missing Debian packages.
+
+Environments live outside the checkout, in ``$FRUGAL_CACHE`` (default ``~/.cache/frugal-cloud``), named
+after a hash of their pins and of the Python that made them: clones share them and a changed pin makes
+a new one. Standard library only: this runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "tests" / "requirements"
+#: installs a hundred packages in seconds; pip does the same in minutes and is what remains where it fails
+UV = "uv==0.13.9"
+OLDEST_PYTHON = (3, 11)
+
+
+class SetupError(Exception):
+    """Something that a person has to do first, in one sentence."""
+
+
+class SystemPackage(t.NamedTuple):
+    """A Debian package, what needs it, and how its presence shows."""
+
+    package: str
+    purpose: str
+    present: t.Callable[[], bool]
+
+
+def _has_venv() -> bool:
+    return importlib.util.find_spec("ensurepip") is not None and importlib.util.find_spec("venv") is not None
+
+
+def _has_postgresql() -> bool:
+    return shutil.which("initdb") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+SYSTEM_PACKAGES = {
+    "venv": SystemPackage("python3-venv", "virtual environments", _has_venv),
+    "git": SystemPackage("git", "the list of the collection's files", lambda: shutil.which("git") is not None),
+    "chromium": SystemPackage("chromium", "the browser tests", lambda: shutil.which("chromium") is not None),
+    "fonts": SystemPackage(
+        "fonts-liberation", "text in the browser tests", lambda: any(Path("/usr/share/fonts").rglob("*.[to]tf"))
+    ),
+    "postgresql": SystemPackage("postgresql", "the ledger's tests on a real PostgreSQL", _has_postgresql),
+}
+
+
+def cache() -> Path:
+    """The folder outside the checkout that clones share."""
+    return Path(os.environ.get("FRUGAL_CACHE") or Path.home() / ".cache" / "frugal-cloud")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> t.Iterator[None]:
+    """Hold ``path`` as a lock: a second process waits, and the lock dies with its holder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def install_system_packages(names: t.Iterable[str]) -> None:
+    """Install those of ``names`` (keys of SYSTEM_PACKAGES) that are missing, or say what to install."""
+    missing = [SYSTEM_PACKAGES[name] for name in names if not SYSTEM_PACKAGES[name].present()]
+    if not missing:
+        return
+    packages = " ".join(entry.package for entry in missing)
+    why = "; ".join(f"{entry.package} for {entry.purpose}" for entry in missing)
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise SetupError(f"missing on this machine: {why}. Install them, on Debian with: apt-get install {packages}")
+    print(f"Installing Debian packages: {why}", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with locked(cache() / "apt.lock"):
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages.split()],
+        ):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise SetupError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+
+
+def virtual_environment(name: str) -> Path:
+    """The environment that ``tests/requirements/<name>.txt`` pins, made when it is not there yet."""
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        raise SetupError(
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old: "
+            "Python 3.11 or later is needed, make PYTHON=python3.11 names one"
+        )
+    pins = REQUIREMENTS / f"{name}.txt"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    digest = hashlib.sha256(pins.read_bytes() + f"{sys.version}{sys.base_prefix}".encode()).hexdigest()[:10]
+    path = cache() / f"{name}-{version}-{digest}"
+    complete = path / ".complete"
+    if complete.exists():
+        return path
+    install_system_packages(["venv"])
+    with locked(path.with_name(f"{path.name}.lock")):
+        if complete.exists():
+            return path
+        started = time.monotonic()
+        print(f"Setting up Python packages in {path} (once)", flush=True)
+        shutil.rmtree(path, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(path)], check=True)
+        _install(path, pins)
+        complete.touch()
+        print(f"Python packages are set up, {time.monotonic() - started:.0f} s", flush=True)
+    return path
+
+
+def _install(path: Path, pins: Path) -> None:
+    python = str(path / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    fast = subprocess.run([*pip, UV], capture_output=True, text=True, check=False)
+    if fast.returncode == 0:
+        command = [str(path / "bin" / "uv"), "pip", "install", "--quiet", "--python", python, "-r", str(pins)]
+        fast = subprocess.run(
+            command,
+            env={**os.environ, "UV_CACHE_DIR": str(cache() / "uv")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if fast.returncode:
+        # A package index that only pip's own configuration knows, for one.
+        print(f"uv could not install: {fast.stderr.strip()[-500:]}\nTrying pip, which takes minutes", flush=True)
+        done = subprocess.run([*pip, "-r", str(pins)], check=False)
+        if done.returncode:
+            raise SetupError(f"pip could not install {pins.relative_to(ROOT)}: its message is above")
+
+
+def link(path: Path, target: Path) -> None:
+    """Make ``path`` a symbolic link to ``target``, in one step so that nobody sees it missing."""
+    if path.is_symlink() and os.readlink(path) == str(target):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.symlink_to(target)
+    temporary.replace(path)
+
+
+def link_collection() -> Path:
+    """Let Python find the checkout as ansible_collections.frugal.cloud; returns the folder for PYTHONPATH."""
+    root = ROOT / "build" / "root"
+    link(root / "ansible_collections" / "frugal" / "cloud", ROOT)
+    return root
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Set up what the make targets need.")
+    parser.add_argument("what", choices=[*sorted(p.stem for p in REQUIREMENTS.glob("*.txt")), "system"])
+    parser.add_argument("--print", action="store_true", help="only print where the environment is")
+    options = parser.parse_args()
+    try:
+        if options.what == "system":
+            install_system_packages(SYSTEM_PACKAGES)
+            return 0
+        path = virtual_environment(options.what)
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    link(ROOT / "build" / options.what, path)
+    link_collection()
+    if options.print:
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
