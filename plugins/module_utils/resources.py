@@ -189,6 +189,38 @@ class AutoScalingGroup:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class AutoScalingGroup:
+    """One Auto Scaling group. ``instance_type`` is what its launch template says.
+
+    ``launch_template_version`` is the version that the group names (``$Latest``,
+    ``$Default`` or a number) and ``uses_latest_or_default`` whether it is one of the first
+    two. ``instance_types`` are those of its running members. ``scales_on`` names the metrics
+    of its dynamic scaling policies (``cpu``, ``network``, ``requests``, ...).
+    """
+
+    name: str
+    arn: str
+    account: str
+    region: str
+    instance_type: str
+    launch_template_id: str = ""
+    launch_template_version: str = ""
+    uses_latest_or_default: bool = False
+    launch_configuration: str = ""
+    mixed_instances_policy: bool = False
+    minimum_capacity: int = 0
+    maximum_capacity: int = 0
+    desired_capacity: int = 0
+    instance_ids: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ()
+    availability_zones: tuple[str, ...] = ()
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    scales_on: tuple[str, ...] = ()
+    managed_by: str = "none"
+    manager: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PriceList:
     """On-demand prices in one region: (instance type, operating system) -> currency/hour.
 
