@@ -1,0 +1,234 @@
+#!/usr/bin/python
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write what the ledger holds as a report."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: optimization_report
+short_description: Write a report of what is spent, found, applied, refused and saved
+version_added: 0.1.0
+author:
+  - frugal.cloud contributors
+description:
+  - Reads the ledger and writes one self-contained HTML page, one JSON file and one CSV file. The page needs no other
+    file and sends no request; it works offline, on a phone, in dark mode and on paper.
+  - The same ledger gives the same files, to the byte. A file is replaced in one step, and only where it differs.
+  - The ledger and the cloud are not changed.
+  - The role P(frugal.cloud.report#role) calls this module with the page's template and style.
+extends_documentation_fragment:
+  - frugal.cloud.attributes
+  - frugal.cloud.ledger
+options:
+  directory:
+    description: Folder for the files; it is made where it is missing.
+    type: path
+    required: true
+  name:
+    description: Name of the files without their ending.
+    type: str
+    default: report
+  formats:
+    description:
+      - Which files are written.
+      - V(html) shows the actions with the most money; V(json) and V(csv) hold all of them.
+    type: list
+    elements: str
+    choices: [html, json, csv]
+    default: [html, json, csv]
+  title:
+    description: Title of the page.
+    type: str
+    default: Cloud cost report
+  scopes:
+    description:
+      - Which scopes are reported, as C(account/region).
+      - All that the ledger holds, where it is empty.
+    type: list
+    elements: str
+    default: []
+  as_of:
+    description:
+      - The moment that the report speaks of (ISO 8601); savings are counted until then.
+      - Without it, the time of the newest entry in the ledger.
+    type: str
+  charts:
+    description: How many actions, those with the most money, are shown with evidence and charts; from 0 to 100.
+    type: int
+    default: 20
+  rows:
+    description: How many actions the page lists at most, from 1 to 2000.
+    type: int
+    default: 1000
+  template_directory:
+    description: Folder of C(report.html.j2). Required with V(html) in O(formats).
+    type: path
+  asset_directory:
+    description: Folder of C(report.css) and C(report.js). Required with V(html) in O(formats).
+    type: path
+requirements:
+  - Jinja2, for V(html) in O(formats)
+"""
+
+EXAMPLES = r"""
+- name: Write the report with the role's page
+  ansible.builtin.include_role:
+    name: frugal.cloud.report
+  vars:
+    report_directory: /srv/reports
+
+- name: Write all actions of one account as CSV
+  frugal.cloud.optimization_report:
+    ledger_url: sqlite:////srv/frugal/ledger.db
+    directory: /srv/reports
+    formats: [csv]
+    scopes: [123456789012/us-east-1]
+"""
+
+RETURN = r"""
+paths:
+  description: The files, by format. In check mode, where they would be.
+  returned: success
+  type: dict
+  sample: {html: /srv/reports/report.html, json: /srv/reports/report.json, csv: /srv/reports/report.csv}
+changed_formats:
+  description: Formats whose file is new or differs from before.
+  returned: success
+  type: list
+  elements: str
+  sample: [html]
+as_of:
+  description: The moment that the report speaks of.
+  returned: success
+  type: str
+  sample: "2026-11-24T08:12:00Z"
+totals:
+  description:
+    - Sums, one entry for each currency. RV(totals[].before), RV(totals[].now), RV(totals[].possible) are what all
+      observed resources cost per month before the first action, now, and once all open actions are applied.
+    - RV(totals[].done), RV(totals[].open), RV(totals[].refused) and RV(totals[].undone) are savings per month by what
+      became of them; RV(totals[].added) is what resources that are too small would cost more.
+    - RV(totals[].projected_to_date) and RV(totals[].realised_to_date) are sums, not per month. RV(totals[].reduction)
+      is the share (0 to 1) by which spend is lower than before.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {currency: USD, before: 55420.0, now: 37233.1, possible: 22908.2, done: 18186.9, open: 15069.9, added: 745.0,
+       undone: 2754.1, refused: 6115.3, projected_to_date: 47600.0, realised_to_date: 33451.2, reduction: 0.3282}
+statuses:
+  description: Actions and their saving per month by state.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: verified, currency: USD, count: 64, saving: 14210.4}]
+action_count:
+  description: How many actions the report holds.
+  returned: success
+  type: int
+  sample: 200
+refused_count:
+  description: How many of them were refused.
+  returned: success
+  type: int
+  sample: 29
+"""
+
+import datetime
+import os
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.frugal.cloud.plugins.module_utils import deps
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.report import collect
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_ledger import LedgerSource
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_render import (
+    Assets,
+    ReportError,
+    csv_lines,
+    html,
+    json_lines,
+    publish,
+)
+from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Ledger, LedgerError
+
+
+def main() -> None:
+    """Arguments, one pass over the ledger for each file, exit."""
+    module = AnsibleModule(
+        argument_spec={
+            "ledger_url": {"type": "str", "required": True, "no_log": False},
+            "directory": {"type": "path", "required": True},
+            "name": {"type": "str", "default": "report"},
+            "formats": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["html", "json", "csv"],
+                "default": ["html", "json", "csv"],
+            },
+            "title": {"type": "str", "default": "Cloud cost report"},
+            "scopes": {"type": "list", "elements": "str", "default": []},
+            "as_of": {"type": "str"},
+            "charts": {"type": "int", "default": 20},
+            "rows": {"type": "int", "default": 1000},
+            "template_directory": {"type": "path"},
+            "asset_directory": {"type": "path"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = _report(module)
+    except deps.MissingLibrary as error:
+        module.fail_json(msg=missing_required_lib(error.distribution), exception=error.trace)
+    except (ReportError, LedgerError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+def _report(module: AnsibleModule) -> dict:
+    options = module.params
+    as_of = _checked(options)
+    with Ledger.open(options["ledger_url"], read_only=True) as ledger:
+        source = LedgerSource(ledger, options["scopes"])
+        data = collect(source, title=options["title"], as_of=as_of, limit=options["charts"], rows=options["rows"])
+        writers = {
+            "html": lambda: [html(data, Assets(options["template_directory"], options["asset_directory"]))],
+            "json": lambda: json_lines(data, source),
+            "csv": lambda: csv_lines(source),
+        }
+        paths = {kind: os.path.join(options["directory"], f"{options['name']}.{kind}") for kind in options["formats"]}
+        changed = [kind for kind, path in paths.items() if publish(path, writers[kind](), check=module.check_mode)]
+    summary = data.summary()
+    kept = ("as_of", "totals", "statuses", "action_count", "refused_count")
+    return {
+        "changed": bool(changed),
+        "changed_formats": changed,
+        "paths": paths,
+        **{key: summary[key] for key in kept},
+    }
+
+
+def _checked(options: dict) -> datetime.datetime | None:
+    """Check what the argument specification cannot, and return ``as_of`` as a moment."""
+    for name, lowest, highest in (("charts", 0, 100), ("rows", 1, 2000)):
+        if not lowest <= options[name] <= highest:
+            raise ReportError(f"{name} is {options[name]}; it must be from {lowest} to {highest}")
+    if not options["name"] or os.path.basename(options["name"]) != options["name"]:
+        raise ReportError(f"name is {options['name']!r}; it must be a file name without folders")
+    if "html" in options["formats"]:
+        for name in ("template_directory", "asset_directory"):
+            if not options[name]:
+                raise ReportError(
+                    f"{name} is missing; formats has html, which needs it: use the role frugal.cloud.report"
+                )
+    if not options["as_of"]:
+        return None
+    try:
+        return datetime.datetime.fromisoformat(options["as_of"].replace("Z", "+00:00"))
+    except ValueError:
+        raise ReportError(f"as_of is {options['as_of']!r}; it must be a time such as 2026-11-24T08:00:00Z") from None
+
+
+if __name__ == "__main__":
+    main()
