@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     import boto3 as boto3
     import jinja2 as jinja2
     import numpy as numpy
+    import psycopg as psycopg
     import sqlalchemy as sqlalchemy
     import yaml as yaml
     from botocore import config as botocore_config
@@ -32,7 +33,19 @@ if t.TYPE_CHECKING:
     from botocore import session as botocore_session
     from scipy import stats as scipy_stats
 
-    __all__ = ["boto3", "botocore_config", "botocore_credentials", "botocore_exceptions", "botocore_session", "jinja2", "numpy", "scipy_stats", "sqlalchemy", "yaml"]
+    __all__ = [
+        "boto3",
+        "botocore_config",
+        "botocore_credentials",
+        "botocore_exceptions",
+        "botocore_session",
+        "jinja2",
+        "numpy",
+        "psycopg",
+        "scipy_stats",
+        "sqlalchemy",
+        "yaml",
+    ]
 
 #: attribute -> (module to import, name of the distribution to install)
 LIBRARIES: dict[str, tuple[str, str]] = {
@@ -43,6 +56,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "botocore_session": ("botocore.session", "botocore"),
     "jinja2": ("jinja2", "jinja2"),
     "numpy": ("numpy", "numpy"),
+    "psycopg": ("psycopg", "psycopg[binary]"),
     "scipy_stats": ("scipy.stats", "scipy"),
     "sqlalchemy": ("sqlalchemy", "SQLAlchemy"),
     "yaml": ("yaml", "PyYAML"),
