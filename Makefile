@@ -41,6 +41,10 @@ format: setup ## Put the Python files into the agreed format
 	@$(DEV)/ruff check --select I --fix --quiet .
 	@$(DEV)/ruff format .
 
+.PHONY: readmes
+readmes: setup ## Write the roles' README.md from their argument specifications
+	@$(DEV)/python tests/tools/role_readmes.py
+
 .PHONY: docs
 docs: setup ## Build the documentation site: build/docs/html/index.html
 	@$(DEV)/python tests/tools/build_docs.py --output build/docs

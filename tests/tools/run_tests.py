@@ -167,7 +167,7 @@ def version() -> str:
 
 def lint(run: Run) -> None:
     """ruff: rules and format"""
-    run.command(BIN / "ruff", "check", ".")
+    run.command(BIN / "ruff", "check", "--output-format", "concise", ".")
     run.command(BIN / "ruff", "format", "--check", ".")
 
 
@@ -194,7 +194,7 @@ def ansible_lint(run: Run) -> None:
     folder = mirrored(run.name)
     site = workspace.bundled_collections().parent
     run.command(
-        *(BIN / "ansible-lint", "--profile", "production", "--offline", "--strict", "--force-color"),
+        *(BIN / "ansible-lint", "--profile", "production", "--offline", "--strict", "--nocolor"),
         cwd=folder,
         ANSIBLE_COLLECTIONS_PATH=f"{folder.parents[2]}:{site}",
         ANSIBLE_HOME=BUILD / "ansible-lint-home",
@@ -253,7 +253,8 @@ def importer(run: Run) -> None:
 
 
 def docs(run: Run) -> None:
-    """antsibull-docs and changelog lint, and the docs site without broken references"""
+    """antsibull-docs and changelog lint, the roles' READMEs, and the docs site without broken references"""
+    run.command(*python("tests/tools/role_readmes.py", "--check"))
     run.command(*python("tests/tools/build_docs.py", "--output", BUILD / "test" / "docs"))
 
 
