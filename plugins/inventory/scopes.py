@@ -15,9 +15,9 @@ description:
   - Every AWS account and region, Google Cloud project and Kubernetes context becomes a host that runs on this machine
     (C(ansible_connection=local)), so that Ansible's forks and AWX' job slices spread the work.
   - An account that fails stops only its own hosts.
-  - "Each AWS host has the variables C(frugal_provider), C(frugal_account), C(frugal_account_name), C(frugal_region) and,
-    where a role is assumed, C(frugal_role_arn) and C(frugal_external_id). Google Cloud hosts have C(frugal_project),
-    Kubernetes hosts C(frugal_context) and C(frugal_kubeconfig)."
+  - Each AWS host has the variables C(frugal_provider), C(frugal_account), C(frugal_account_name) and C(frugal_region);
+    where a role is assumed also C(frugal_role_arn) and C(frugal_external_id).
+  - Google Cloud hosts have C(frugal_project), Kubernetes hosts C(frugal_context) and C(frugal_kubeconfig).
   - Hosts are in the groups C(aws), C(gcp) or C(kubernetes), C(account_<number>) and C(region_<name>).
   - Listing an organization needs C(organizations:ListAccounts) in its management account or a delegated administrator.
 extends_documentation_fragment:
@@ -126,7 +126,6 @@ from pathlib import Path
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
-
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws, AwsError
 

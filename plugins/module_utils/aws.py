@@ -231,8 +231,6 @@ class Aws:
         key = (service, region or self.region, writing)
         with self._lock:
             if key not in self._clients:
-                import botocore.config  # noqa: F401 - makes deps.botocore_config an attribute
-
                 client = self.session.client(
                     service,
                     region_name=region or self.region,

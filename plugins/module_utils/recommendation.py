@@ -117,7 +117,9 @@ class Recommendation:
     ``current`` and ``proposed`` hold only the attributes that change; ``reasons`` are
     sentences, the first of which names ``binding_constraint``; ``evidence`` holds window,
     data points, coverage, statistics used, price source and date, and the series that the
-    report draws.
+    report draws. ``refused``, where it is not empty, is the sentence why this must not be
+    carried out here (a Kubernetes node, a spot instance, dedicated tenancy): it is then shown
+    with its money and never applied.
     """
 
     action: str
@@ -134,6 +136,7 @@ class Recommendation:
     effort: Effort
     evidence: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    refused: str = ""
 
     @property
     def id(self) -> str:
@@ -150,6 +153,7 @@ class Recommendation:
             "effort": self.effort,
             "risk": self.risk.total,
             "saving": round(self.monthly.saving),
+            "refused": bool(self.refused),
         }
 
     def to_dict(self) -> dict[str, t.Any]:
@@ -177,6 +181,7 @@ class Recommendation:
             "effort": self.effort,
             "evidence": dict(self.evidence),
             "warnings": list(self.warnings),
+            "refused": self.refused,
         }
 
     @classmethod
@@ -202,6 +207,7 @@ class Recommendation:
                 effort=data["effort"],
                 evidence=data.get("evidence", {}),
                 warnings=tuple(data.get("warnings", ())),
+                refused=data.get("refused", ""),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidRecord(f"not a recommendation: {type(error).__name__}: {error}") from error

@@ -164,38 +164,12 @@ class Instance:
 class AutoScalingGroup:
     """One Auto Scaling group: its instances change through its launch template, never one by one.
 
-    ``uses_latest_or_default`` is true where the group follows ``$Latest`` or ``$Default``
-    instead of a version number; ``managed_by``/``manager`` say who owns the group itself.
-    """
-
-    name: str
-    arn: str
-    account: str
-    region: str
-    launch_template_id: str = ""
-    launch_template_version: str = ""
-    uses_latest_or_default: bool = False
-    mixed_instances_policy: bool = False
-    launch_configuration: bool = False
-    desired_capacity: int = 0
-    minimum_capacity: int = 0
-    maximum_capacity: int = 0
-    instance_ids: tuple[str, ...] = ()
-    instance_types: tuple[str, ...] = ()
-    availability_zones: tuple[str, ...] = ()
-    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    managed_by: str = "none"
-    manager: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class AutoScalingGroup:
-    """One Auto Scaling group. ``instance_type`` is what its launch template says.
+    ``instance_type`` is the one type of its members; empty where they have several or it has none.
 
     ``launch_template_version`` is the version that the group names (``$Latest``,
     ``$Default`` or a number) and ``uses_latest_or_default`` whether it is one of the first
-    two. ``instance_types`` are those of its running members. ``scales_on`` names the metrics
-    of its dynamic scaling policies (``cpu``, ``network``, ``requests``, ...).
+    two. ``instance_types`` are those of its members. ``scales_on`` names its dynamic scaling
+    policies.
     """
 
     name: str

@@ -16,7 +16,6 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.frugal.cloud.plugins.module_utils.progress import ENVIRONMENT_VARIABLE
 
 display = Display()

@@ -30,3 +30,72 @@ def table(header: Sequence[str], rows: Sequence[Sequence[t.Any]], right: Sequenc
 def _cell(value: t.Any) -> str:
     text = " ".join(str(value).split())
     return textwrap.shorten(text, MAXIMUM_WIDTH, placeholder=" ...") if len(text) > MAXIMUM_WIDTH else text
+
+
+def money(amount: float | None, currency: str = "USD") -> str:
+    """``1,234 USD``, or ``0.42 USD`` where cents matter."""
+    if amount is None:
+        return f"? {currency}"
+    return f"{amount:,.2f} {currency}" if abs(amount) < 100 else f"{amount:,.0f} {currency}"
+
+
+def change(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> str:
+    """``m5.2xlarge -> m6i.large``."""
+    return ", ".join(f"{before.get(key, '-')} -> {after[key]}" for key in after)
+
+
+def action_table(result: t.Mapping[str, t.Any]) -> list[str]:
+    """A plan's first actions as a table, its totals, and the command that goes on."""
+    actions: t.Sequence[t.Mapping[str, t.Any]] = result.get("actions", ())
+    totals = result["totals"]
+    rows = []
+    for action in actions:
+        item = action["recommendation"]
+        monthly = item["monthly"]
+        rows.append(
+            (
+                action["rank"],
+                item["resource"]["name"] or item["resource"]["id"],
+                change(item["current"], item["proposed"]),
+                f"{monthly['saving']:,.2f}",
+                item["risk"]["name"],
+                item["effort"],
+                action["status"],
+                action["why"] or item["reasons"][0],
+            )
+        )
+    currency = totals["currency"]
+    header = ("#", "resource", "change", f"{currency}/month", "risk", "effort", "status", "why")
+    lines = ["", *table(header, rows, right=(0, 3))] if rows else []
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(totals["by_status"].items()))
+    more = f" (the first {len(rows)} are shown)" if totals["actions"] > len(rows) else ""
+    lines.append("")
+    lines.append(
+        f"plan {result['plan']['id']}: {totals['actions']} actions{more}, {counts or 'nothing to do'}; "
+        f"{money(totals['monthly_saving'], currency)}/month to save"
+    )
+    if totals["by_status"].get("proposed"):
+        lines.append(f"decide: ansible-playbook frugal.cloud.approve -e frugal_approve={result['plan']['id']}")
+    elif totals["by_status"].get("approved"):
+        lines.append("carry out: ansible-playbook frugal.cloud.rightsizing -e frugal_stage=apply")
+    return lines
+
+
+def outcome_lines(result: t.Mapping[str, t.Any]) -> list[str]:
+    """Counts and money of a run, then each action that did not go as planned, with its reason."""
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(result["by_status"].items()) if count)
+    saving = money(result["monthly_saving"], result["currency"])
+    requests = result["api"]["requests"]
+    lines = [f"{result['scope']}: {counts or 'nothing to do'}; {saving}/month saved ({requests} API requests)"]
+    for outcome in result["outcomes"]:
+        if outcome["status"] not in ("applied", "verified"):
+            name = outcome["name"] or outcome["resource"]
+            lines.append(
+                f"  {outcome['status']}: {name} {change(outcome['current'], outcome['proposed'])}: {outcome['why']}"
+            )
+    if result.get("deferred_count"):
+        first = result["deferred"][0]["why"] if result["deferred"] else ""
+        lines.append(f"  {result['deferred_count']} left for later: {first}")
+    if result.get("stopped"):
+        lines.append(f"  {result['stopped']}")
+    return lines

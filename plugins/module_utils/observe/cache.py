@@ -76,7 +76,7 @@ class Cache:
             return
         with contextlib.suppress(OSError):
             with _replacing(path) as file:
-                deps.numpy.savez(file, **arrays)
+                deps.numpy.savez(file, **t.cast("dict[str, t.Any]", arrays))
             newest = path.stat().st_mtime
             for other in path.parent.glob(f"{kind}-*.npz"):
                 if newest - other.stat().st_mtime > keep_seconds:

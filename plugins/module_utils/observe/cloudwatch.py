@@ -13,6 +13,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import datetime
+import hashlib
 import itertools
 import math
 import typing as t
@@ -94,15 +95,23 @@ MEMORY_SOURCES = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Series:
+    """One metric of one resource, as CloudWatch names it, with the statistic to read."""
+
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+    statistic: str = "Average"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Query:
-    """One MetricDataQuery: which cell of which array its points go to."""
+    """One MetricDataQuery: its series, and which cells of which array its points go to."""
 
     usage_metric: str
     instance: int
     statistic: int
-    namespace: str
-    name: str
-    dimensions: tuple[tuple[str, str], ...]
+    series: Series
     scale: float
 
 
@@ -142,7 +151,7 @@ def read_usage(
         aws.region,
         start.isoformat(),
         as_of.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H"),
-        [dataclasses.astuple(query) for query in queries],
+        _digest(queries),
     ]
     arrays = cache.load_arrays("usage", key) if cache else None
     if arrays is None:
@@ -156,7 +165,7 @@ def read_usage(
                 first = math.ceil((instance.launch_time - start).total_seconds() / DAY)
                 for values in arrays.values():
                     values[index, :first] = math.nan
-    sources = {query.usage_metric: f"CloudWatch {query.namespace}" for query in queries}
+    sources = {query.usage_metric: f"CloudWatch {query.series.namespace}" for query in queries}
     return FleetUsage(
         instance_ids=[instance.instance_id for instance in instances],
         start=start,
@@ -187,16 +196,22 @@ def _queries(
             scale = 1.0 / instance.sample_seconds if source.per_second else 1.0
             dimensions = (("InstanceId", instance.instance_id),)
             for statistic in chosen:
-                yield _Query(metric, index, statistic, source.namespace, source.name, dimensions, scale)
+                series = Series(source.namespace, source.name, dimensions, STATISTICS[statistic])
+                yield _Query(metric, index, statistic, series, scale)
+
+
+def _digest(queries: Sequence[_Query]) -> str:
+    digest = hashlib.sha256()
+    for query in queries:
+        digest.update(repr(query).encode())
+    return digest.hexdigest()
 
 
 def _has(kind: InstanceType, feature: str) -> bool:
     return kind.burstable if feature == "burstable" else kind.hypervisor == feature
 
 
-def _memory_queries(
-    aws: Aws, instances: Sequence[Instance], catalog: Mapping[str, InstanceType]
-) -> Iterator[_Query]:
+def _memory_queries(aws: Aws, instances: Sequence[Instance], catalog: Mapping[str, InstanceType]) -> Iterator[_Query]:
     """Memory of every instance whose agent publishes it; the agent's dimensions are only known by listing.
 
     A series that carries the InstanceType of an earlier, larger or smaller type is scaled
@@ -204,7 +219,7 @@ def _memory_queries(
     """
     position = {instance.instance_id: index for index, instance in enumerate(instances)}
     missing = set(position)
-    systems = {"Windows" if i.operating_system == "Windows" else "Linux" for i in instances}
+    systems = {"Windows" if item.operating_system.startswith("Windows") else "Linux" for item in instances}
     for namespace, name in itertools.chain.from_iterable(MEMORY_SOURCES[system] for system in sorted(systems)):
         if not missing:
             break
@@ -219,9 +234,8 @@ def _memory_queries(
             scale = then.memory_gib / now.memory_gib if then and now else 1.0
             found.add(instance_id)
             for statistic in _PEAKS:
-                yield _Query(
-                    "memory_percent", index, STATISTICS.index(statistic), namespace, name, dimensions, scale
-                )
+                series = Series(namespace, name, dimensions, statistic)
+                yield _Query("memory_percent", index, STATISTICS.index(statistic), series, scale)
         missing -= found
 
 
@@ -251,17 +265,20 @@ def _read(
     batches = [queries[at : at + QUERIES_PER_REQUEST] for at in range(0, len(queries), QUERIES_PER_REQUEST)]
     done = 0
     with concurrent.futures.ThreadPoolExecutor(MAXIMUM_CONNECTIONS) as pool:
-        running = [pool.submit(_request, aws, batch, start, as_of) for batch in batches]
+        running = {
+            pool.submit(_request, aws, [query.series for query in batch], start, as_of, DAY): batch for batch in batches
+        }
         try:
-            for future in concurrent.futures.as_completed(running):
-                for query, timestamps, values in future.result():
+            for future in concurrent.futures.as_completed(list(running)):
+                batch = running.pop(future)
+                for number, timestamps, values in future.result():
+                    query = batch[number]
                     cells = arrays[query.usage_metric][query.instance, :, query.statistic]
                     for timestamp, value in zip(timestamps, values):
                         at = int((timestamp - origin) // DAY)
                         if 0 <= at < periods:
                             # Two series of one metric (an agent seen under two types): the larger one counts.
                             cells[at] = numpy.fmax(cells[at], value * query.scale)
-                running.remove(future)
                 done += 1
                 progress.count(
                     f"reading usage of {instances} instances",
@@ -276,32 +293,64 @@ def _read(
     return arrays
 
 
+def read_samples(
+    aws: Aws, series: Sequence[Series], start: datetime.datetime, end: datetime.datetime, period_seconds: int
+) -> list[list[tuple[float, float]]]:
+    """(epoch seconds, value) of each of ``series``, oldest first, one point a period.
+
+    :raises ApiCostExceeded: before anything is read.
+    """
+    aws.cost.charge("cloudwatch metric", len(series))
+    answer: list[list[tuple[float, float]]] = []
+    for at in range(0, len(series), QUERIES_PER_REQUEST):
+        part = series[at : at + QUERIES_PER_REQUEST]
+        found: dict[int, list[tuple[float, float]]] = {}
+        for number, times, values in _request(aws, part, start, end, period_seconds):
+            found.setdefault(number, []).extend(zip(times, values))
+        answer += [sorted(found.get(number, ())) for number in range(len(part))]
+    return answer
+
+
+def memory_series(
+    aws: Aws, instances: Mapping[str, str], operating_systems: t.Iterable[str] = ("Linux", "Windows")
+) -> dict[str, Series]:
+    """Instance id -> its memory series. ``instances`` maps ids to current types, which the agent's dimensions carry."""
+    found: dict[str, Series] = {}
+    for namespace, name in itertools.chain.from_iterable(MEMORY_SOURCES[system] for system in operating_systems):
+        for dimensions in _listed(aws, namespace, name):
+            named = dict(dimensions)
+            instance_id = named.get("InstanceId", "")
+            if instance_id in instances and named.get("InstanceType", instances[instance_id]) == instances[instance_id]:
+                found.setdefault(instance_id, Series(namespace, name, dimensions))
+    return found
+
+
 def _request(
-    aws: Aws, batch: Sequence[_Query], start: datetime.datetime, end: datetime.datetime
-) -> list[tuple[_Query, list[float], list[float]]]:
-    """One GetMetricData with all its pages; timestamps as epoch seconds."""
+    aws: Aws, batch: Sequence[Series], start: datetime.datetime, end: datetime.datetime, period_seconds: int
+) -> list[tuple[int, list[float], list[float]]]:
+    """One GetMetricData with all its pages: (position in ``batch``, epoch seconds, values)."""
     asked = [
         {
             "Id": f"q{number}",
             "MetricStat": {
                 "Metric": {
-                    "Namespace": query.namespace,
-                    "MetricName": query.name,
-                    "Dimensions": [{"Name": name, "Value": value} for name, value in query.dimensions],
+                    "Namespace": series.namespace,
+                    "MetricName": series.name,
+                    "Dimensions": [{"Name": name, "Value": value} for name, value in series.dimensions],
                 },
-                "Period": DAY,
-                "Stat": STATISTICS[query.statistic],
+                "Period": period_seconds,
+                "Stat": series.statistic,
             },
         }
-        for number, query in enumerate(batch)
+        for number, series in enumerate(batch)
     ]
-    answer: list[tuple[_Query, list[float], list[float]]] = []
+    answer: list[tuple[int, list[float], list[float]]] = []
     arguments: dict[str, t.Any] = {"MetricDataQueries": asked, "StartTime": start, "EndTime": end}
     while True:
         page = aws.read("cloudwatch", "get_metric_data", **arguments)
         for result in page["MetricDataResults"]:
             times = [timestamp.timestamp() for timestamp in result["Timestamps"]]
-            answer.append((batch[int(result["Id"][1:])], times, result["Values"]))
+            answer.append((int(result["Id"][1:]), times, result["Values"]))
         if not page.get("NextToken"):
             return answer
         arguments["NextToken"] = page["NextToken"]

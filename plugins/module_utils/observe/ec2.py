@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws, AwsError
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.ec2_types import instance_type_from_api
+from ansible_collections.frugal.cloud.plugins.module_utils.observe.prices import system_key
 from ansible_collections.frugal.cloud.plugins.module_utils.resources import (
     AutoScalingGroup,
     Instance,
@@ -34,7 +35,8 @@ _STATES = ("pending", "running", "stopping", "stopped")
 _TERRAFORM_KEYS = {"terraform", "managed-by", "managed_by", "managedby", "provisioner", "created-by", "iac"}
 _GROUP_TAG = "aws:autoscaling:groupName"
 
-#: PlatformDetails -> (operatingSystem, preInstalledSw) of the Pricing API.
+#: PlatformDetails -> (operatingSystem, preInstalledSw) of the Pricing API; an instance's
+#: ``operating_system`` then names both, as the keys of a price list do.
 #: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/billing-info-fields.html
 _PLATFORMS = {
     "Linux/UNIX": ("Linux", "NA"),
@@ -101,7 +103,10 @@ def manager_of(tags: Mapping[str, str], ecs_cluster: str = "") -> tuple[str, str
 
 
 def read_fleet(
-    aws: Aws, filters: Mapping[str, t.Sequence[str]] | None = None, instance_ids: Sequence[str] = (), details: bool = True
+    aws: Aws,
+    filters: Mapping[str, t.Sequence[str]] | None = None,
+    instance_ids: Sequence[str] = (),
+    details: bool = True,
 ) -> Fleet:
     """List instances (not terminated ones) and, with ``details``, all that constrains a change.
 
@@ -152,9 +157,8 @@ def _raw_instances(
             asked.append({"InstanceIds": list(instance_ids[start : start + IDS_PER_CALL]), "Filters": every})
     else:
         asked.append({"Filters": every, "PaginationConfig": {"PageSize": INSTANCES_PER_PAGE}})
-    keep = _slim
     return [
-        keep(item)
+        _slim(item)
         for arguments in asked
         for page in aws.pages("ec2", "describe_instances", **arguments)
         for reservation in page["Reservations"]
@@ -241,40 +245,54 @@ def _ecs_nodes(aws: Aws) -> dict[str, str]:
 
 
 def _groups(aws: Aws) -> list[AutoScalingGroup]:
-    return [
-        group_from_api(aws.account, aws.region, item)
+    listed = [
+        item
         for page in aws.pages(
             "autoscaling", "describe_auto_scaling_groups", PaginationConfig={"PageSize": GROUPS_PER_PAGE}
         )
         for item in page["AutoScalingGroups"]
     ]
+    policies: dict[str, list[str]] = {}
+    if listed:
+        for page in aws.pages("autoscaling", "describe_policies", PaginationConfig={"PageSize": GROUPS_PER_PAGE}):
+            for policy in page["ScalingPolicies"]:
+                if policy.get("Enabled", True) and policy.get("PolicyType") != "PredictiveScaling":
+                    policies.setdefault(policy["AutoScalingGroupName"], []).append(policy["PolicyName"])
+    return [
+        group_from_api(aws.account, aws.region, item, policies.get(item["AutoScalingGroupName"], ())) for item in listed
+    ]
 
 
-def group_from_api(account: str, region: str, item: Mapping[str, t.Any]) -> AutoScalingGroup:
-    """One entry of DescribeAutoScalingGroups as a dataclass."""
+def group_from_api(
+    account: str, region: str, item: Mapping[str, t.Any], scales_on: Sequence[str] = ()
+) -> AutoScalingGroup:
+    """One entry of DescribeAutoScalingGroups as a dataclass; ``scales_on`` are its dynamic scaling policies."""
     tags = tags_of(item.get("Tags"))
     managed_by, manager = manager_of(tags)
     mixed = item.get("MixedInstancesPolicy")
-    template = item.get("LaunchTemplate") or (mixed or {}).get("LaunchTemplate", {}).get("LaunchTemplateSpecification", {})
+    template = item.get("LaunchTemplate") or (mixed or {}).get("LaunchTemplate", {}).get(
+        "LaunchTemplateSpecification", {}
+    )
     version = str(template.get("Version", ""))
+    types = tuple(sorted({member["InstanceType"] for member in item.get("Instances", ()) if "InstanceType" in member}))
     return AutoScalingGroup(
         name=item["AutoScalingGroupName"],
         arn=item.get("AutoScalingGroupARN", ""),
         account=account,
         region=region,
+        instance_type=types[0] if len(types) == 1 else "",
         launch_template_id=template.get("LaunchTemplateId", ""),
         launch_template_version=version,
         uses_latest_or_default=version in ("$Latest", "$Default"),
         mixed_instances_policy=mixed is not None,
-        launch_configuration=bool(item.get("LaunchConfigurationName")),
+        launch_configuration=item.get("LaunchConfigurationName", ""),
         desired_capacity=item["DesiredCapacity"],
         minimum_capacity=item["MinSize"],
         maximum_capacity=item["MaxSize"],
         instance_ids=tuple(member["InstanceId"] for member in item.get("Instances", ())),
         availability_zones=tuple(item.get("AvailabilityZones", ())),
-        instance_types=tuple(
-            sorted({member["InstanceType"] for member in item.get("Instances", ()) if member.get("InstanceType")})
-        ),
+        instance_types=types,
+        scales_on=tuple(scales_on),
         tags=tags,
         managed_by=managed_by,
         manager=manager,
@@ -294,7 +312,9 @@ def _instance(
     image = images.get(item.get("ImageId", ""), {})
     placement = item.get("Placement", {})
     managed_by, manager = manager_of(tags, nodes.get(instance_id, ""))
-    system, software = _PLATFORMS.get(item.get("PlatformDetails", "Linux/UNIX"), (item.get("PlatformDetails", ""), "NA"))
+    system, software = _PLATFORMS.get(
+        item.get("PlatformDetails", "Linux/UNIX"), (item.get("PlatformDetails", ""), "NA")
+    )
     attached = []
     for device, volume_id in item["_volume_ids"]:
         volume = volumes.get(volume_id)
@@ -312,7 +332,7 @@ def _instance(
         launch_time=item.get("LaunchTime"),
         image_id=item.get("ImageId", ""),
         architecture=item.get("Architecture", "x86_64"),
-        operating_system=system,
+        operating_system=system_key(system, software),
         pre_installed_software=software,
         virtualization_type=item.get("VirtualizationType", "hvm"),
         hypervisor=item.get("Hypervisor", "xen"),

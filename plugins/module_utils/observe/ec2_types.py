@@ -71,7 +71,9 @@ def instance_type_from_api(row: Mapping[str, t.Any]) -> InstanceType:
         instance_storage_gb=float(storage.get("TotalSizeInGB", 0.0)),
         nvme_instance_stores=sum(int(disk.get("Count", 1)) for disk in disks),
         accelerators=sum(
-            int(item.get("Count", 1)) for key, inner in ACCELERATOR_KEYS.items() for item in row.get(key, {}).get(inner, [])
+            int(item.get("Count", 1))
+            for key, inner in ACCELERATOR_KEYS.items()
+            for item in row.get(key, {}).get(inner, [])
         ),
         hibernation_supported=bool(row.get("HibernationSupported", False)),
     )
