@@ -28,6 +28,8 @@ SATURATED_SHARE = 0.01
 CONFIDENCE = 0.98
 #: A shift smaller than this share of the median before is no regression, however certain.
 TOLERANCE = 0.05
+#: Growth of the 95th percentile from which a longer tail counts.
+TAIL_TOLERANCE = 0.2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,9 +75,9 @@ def regression(
 
     Middle: Mann-Whitney U (one-sided) at ``1 - confidence`` and a Hodges-Lehmann shift whose
     lower confidence bound (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods,
-    section 4.3, normal approximation) is above ``tolerance`` of the median before. Tail: more
-    samples above the 99th percentile of before than a binomial with p = .01 explains, and
-    at least one in twenty.
+    section 4.3, normal approximation) is above ``tolerance`` of the median before. Tail: the
+    95th percentile grew by ``TAIL_TOLERANCE``, and more of the samples above the common 95th
+    percentile are from after than chance explains (Fisher's exact test, one-sided).
     """
     if len(before) < MINIMUM_SAMPLES or len(after) < MINIMUM_SAMPLES:
         return Check(
@@ -94,11 +96,15 @@ def regression(
     lower = float(differences[rank])
     probability = float(stats.mannwhitneyu(new, old, alternative="greater").pvalue)
     slower = probability < level and lower > tolerance * abs(median)
-    above = int((new > numpy.quantile(old, 0.99)).sum())
-    tail = above >= 0.05 * len(new) and float(stats.binomtest(above, len(new), 0.01, "greater").pvalue) < level
+    limit = float(numpy.quantile(numpy.concatenate((old, new)), 0.95))
+    then, now = int((old > limit).sum()), int((new > limit).sum())
+    longer = float(numpy.quantile(new, 0.95)) > (1 + TAIL_TOLERANCE) * float(numpy.quantile(old, 0.95))
+    table = [[now, len(new) - now], [then, len(old) - then]]
+    tail = longer and float(stats.fisher_exact(table, alternative="greater").pvalue) < level
     figures = (
         f"median {median:.4g} before, {float(numpy.median(new)):.4g} after (shift {shift:+.4g}, at least {lower:+.4g}, "
-        f"p {probability:.3f}); {above} of {len(new)} samples above the 99th percentile of before"
+        f"p {probability:.3f}); 95th percentile {float(numpy.quantile(old, 0.95)):.4g} before, "
+        f"{float(numpy.quantile(new, 0.95)):.4g} after"
     )
     return Check(name, "failed" if slower or tail else "passed", figures)
 
