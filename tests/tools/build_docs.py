@@ -83,7 +83,7 @@ def main() -> int:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": "",
         "ANSIBLE_HOME": str(ROOT / "build" / "docs-home"),
-        "ANSIBLE_COLLECTIONS_PATH": f"{folder.parents[2]}:{workspace.bundled_collections().parent}",
+        "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[2]),
     }
     try:
         check(folder, environ)

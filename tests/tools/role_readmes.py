@@ -94,7 +94,12 @@ def readme(role: Path) -> str:
         options = specification.get("options") or {}
         required = {name: option for name, option in options.items() if option.get("required")}
         lines += ["```yaml", "- name: " + markdown(specification["short_description"]), "  hosts: localhost"]
-        lines += ["  gather_facts: false", "  tasks:", "    - name: Use the role", "      ansible.builtin.include_role:"]
+        lines += [
+            "  gather_facts: false",
+            "  tasks:",
+            "    - name: Use the role",
+            "      ansible.builtin.include_role:",
+        ]
         lines += [f"        name: frugal.cloud.{role.name}"]
         lines += [f"        tasks_from: {point}"] if point != "main" else []
         lines += ["      vars:"] if required else []

@@ -192,11 +192,10 @@ def unit(run: Run) -> None:
 def ansible_lint(run: Run) -> None:
     """ansible-lint: production profile"""
     folder = mirrored(run.name)
-    site = workspace.bundled_collections().parent
     run.command(
         *(BIN / "ansible-lint", "--profile", "production", "--offline", "--strict", "--nocolor"),
         cwd=folder,
-        ANSIBLE_COLLECTIONS_PATH=f"{folder.parents[2]}:{site}",
+        ANSIBLE_COLLECTIONS_PATH=folder.parents[2],
         ANSIBLE_HOME=BUILD / "ansible-lint-home",
         PYTHONPATH="",
     )
@@ -229,12 +228,11 @@ def molecule(run: Run) -> None:
     if not scenarios:
         raise NothingToTest("no scenario in extensions/molecule")
     folder = mirrored(run.name)
-    site = workspace.bundled_collections().parent
     for scenario in scenarios:
         run.command(
             *(BIN / "molecule", "test", "--scenario-name", scenario),
             cwd=folder / "extensions",
-            ANSIBLE_COLLECTIONS_PATH=f"{folder.parents[2]}:{site}",
+            ANSIBLE_COLLECTIONS_PATH=folder.parents[2],
             ANSIBLE_HOME=BUILD / "molecule-home",
             MOLECULE_EPHEMERAL_DIRECTORY=BUILD / "molecule" / scenario,
             PYTHONPATH="",

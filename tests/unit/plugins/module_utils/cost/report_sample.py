@@ -8,6 +8,7 @@ On-demand prices (USD/hour, Linux, us-east-1) are AWS's list prices of November 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 import random
@@ -21,6 +22,15 @@ from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_data impo
     SavingRow,
     VerificationRow,
 )
+from ansible_collections.frugal.cloud.plugins.module_utils.ledger import (
+    Final,
+    JournalEntry,
+    Ledger,
+    Saving,
+    Selection,
+    VerificationResult,
+)
+from ansible_collections.frugal.cloud.plugins.module_utils.policy import Policy
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import (
     HOURS_PER_MONTH,
     Finding,
@@ -64,7 +74,7 @@ CHANGES: tuple[tuple[str, str, str, str, Finding, str], ...] = (
 )
 REFUSALS = (
     ("managed", "terraform", "{} is managed by terraform (module.web): change instance_type to {} there"),
-    ("protected", "none", "{} is protected by its tag frugal:protect=true"),
+    ("protected", "none", "{} is protected by its tag frugal:protected=true"),
     ("risk", "none", "its risk is high; the policy allows at most medium"),
     ("drifted", "none", "{} is no longer the type that the plan saw; it is now {}"),
     ("saving", "none", "it saves 3.20 USD/month; the policy asks for at least 5.00"),
@@ -258,6 +268,61 @@ class SampleSource:
             },
             warnings=("Its public IP address will change: it has no Elastic IP.",) if chance.random() < 0.1 else (),
         )
+
+
+def fill(ledger: Ledger, count: int = 200) -> None:
+    """Put the fleet into a ledger as runs would: plans, decisions, steps, results, verification, bookings."""
+    rows = list(SampleSource(count).actions())
+    policy = Policy.from_dict({"minimum_saving": 20, "maximum_risk": "medium"})
+    made = AS_OF - datetime.timedelta(days=80)
+    for account, region in SCOPES:
+        scope = f"{account}/{region}"
+        recommendations = [_for_policy(row) for row in rows if row.scope == scope]
+        plan = ledger.make_plan(scope, recommendations, policy, made).plan
+        waiting = [action for action in plan.actions if action.status == "proposed"]
+        if len(waiting) < 10:
+            continue
+        ledger.decide("rejected", "bob", made, plan_id=plan.id, action_ids=[waiting[0].id], comment="load test")
+        approved = [action.id for action in waiting[1 : len(waiting) * 3 // 4]]
+        ledger.decide("approved", "alice", made, plan_id=plan.id, action_ids=approved, comment="agreed")
+        _apply(ledger, scope, made + datetime.timedelta(hours=5), len(approved) * 4 // 5)
+
+
+def _for_policy(row: ActionRow) -> Recommendation:
+    """The recommendation with what makes the policy refuse it, where the row is skipped for that reason."""
+    record = row.recommendation
+    tags = dict(record.resource.tags)
+    if row.reason == "protected":
+        tags["frugal:protected"] = "true"
+    refused = f"{record.resource.id} runs as spot: its price is not on demand" if row.reason == "drifted" else ""
+    return dataclasses.replace(record, resource=dataclasses.replace(record.resource, tags=tags), refused=refused)
+
+
+def _apply(ledger: Ledger, scope: str, now: datetime.datetime, count: int) -> None:
+    selection = Selection(scopes=(scope,))
+    with ledger.run("apply", now) as run:
+        claimed = ledger.claim(run, selection, count, now)
+        for step in ("stop", "change_type", "start", "wait"):
+            ledger.record_outcomes(
+                [JournalEntry(action.id, run.id, now, "apply", "outcome", step, "ok") for action in claimed]
+            )
+        lost = Final(claimed[0], "failed", "insufficient_capacity", "AWS had no capacity; it runs as before again")
+        ledger.finish(run, [lost, *(Final(action, "applied") for action in claimed[1:])], now)
+    checked = now + datetime.timedelta(days=1)
+    results = {action.id: VerificationResult(True, "status checks and alarms fine") for action in claimed[3:]}
+    results[claimed[1].id] = VerificationResult(False, "p99 CPU is 31 % higher than before (p = 0.002)")
+    ledger.record_verifications(results, checked)
+    with ledger.run("rollback", checked) as run:
+        undone = ledger.claim(run, Selection(action_ids=(claimed[1].id,)), 1, checked, rollback=True)
+        ledger.finish(run, [Final(undone[0], "rolled_back", "rollback", "verification failed", "revert")], checked)
+    october = datetime.datetime(2026, 10, 1, tzinfo=datetime.timezone.utc)
+    november = datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc)
+    bookings = [
+        Saving(action.id, "realised", start, end, 0.95 * action.recommendation.monthly.saving, "USD", "bill", "FOCUS")
+        for action in claimed[2:]
+        for start, end in ((now, october), (october, november))
+    ]
+    ledger.record_realised(bookings, november + datetime.timedelta(days=2))
 
 
 def chart(
