@@ -136,37 +136,39 @@ refused_count:
   sample: 29
 """
 
-import datetime
 import os
+import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.frugal.cloud.plugins.module_utils import deps
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report import collect
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_ledger import LedgerSource
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_render import (
     Assets,
-    ReportError,
     csv_lines,
     html,
     json_lines,
     publish,
 )
-from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Ledger, LedgerError
+from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Ledger
+from ansible_collections.frugal.cloud.plugins.module_utils.module_support import (
+    LEDGER_OPTIONS,
+    OptionError,
+    failing_clearly,
+    ledger_url,
+    moment,
+)
+
+FORMATS = ["html", "json", "csv"]
 
 
 def main() -> None:
     """Arguments, one pass over the ledger for each file, exit."""
     module = AnsibleModule(
         argument_spec={
-            "ledger_url": {"type": "str", "required": True, "no_log": False},
+            **LEDGER_OPTIONS,
             "directory": {"type": "path", "required": True},
             "name": {"type": "str", "default": "report"},
-            "formats": {
-                "type": "list",
-                "elements": "str",
-                "choices": ["html", "json", "csv"],
-                "default": ["html", "json", "csv"],
-            },
+            "formats": {"type": "list", "elements": "str", "choices": FORMATS, "default": FORMATS},
             "title": {"type": "str", "default": "Cloud cost report"},
             "scopes": {"type": "list", "elements": "str", "default": []},
             "as_of": {"type": "str"},
@@ -177,19 +179,27 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    try:
-        result = _report(module)
-    except deps.MissingLibrary as error:
-        module.fail_json(msg=missing_required_lib(error.distribution), exception=error.trace)
-    except (ReportError, LedgerError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    with failing_clearly(module):
+        _check(module.params)
+        module.exit_json(**_report(module.params, check=module.check_mode))
 
 
-def _report(module: AnsibleModule) -> dict:
-    options = module.params
-    as_of = _checked(options)
-    with Ledger.open(options["ledger_url"], read_only=True) as ledger:
+def _check(options: dict[str, t.Any]) -> None:
+    """What the argument specification cannot say."""
+    for name, lowest, highest in (("charts", 0, 100), ("rows", 1, 2000)):
+        if not lowest <= options[name] <= highest:
+            raise OptionError(f"{name} is {options[name]}: give a number from {lowest} to {highest}")
+    if os.path.basename(options["name"]) != options["name"] or options["name"] in ("", ".", ".."):
+        raise OptionError(f"name is {options['name']!r}: give the name of a file, without a folder")
+    missing = [name for name in ("template_directory", "asset_directory") if not options[name]]
+    if "html" in options["formats"] and missing:
+        raise OptionError(f"{missing[0]} is missing and formats has html: give it, or use the role frugal.cloud.report")
+
+
+def _report(options: dict[str, t.Any], *, check: bool) -> dict[str, t.Any]:
+    """Write the files (with ``check`` only compare them) and return the result."""
+    as_of = moment(options["as_of"], "as_of")
+    with Ledger.open(ledger_url(options["ledger_url"]), read_only=True) as ledger:
         source = LedgerSource(ledger, options["scopes"])
         data = collect(source, title=options["title"], as_of=as_of, limit=options["charts"], rows=options["rows"])
         writers = {
@@ -198,7 +208,7 @@ def _report(module: AnsibleModule) -> dict:
             "csv": lambda: csv_lines(source),
         }
         paths = {kind: os.path.join(options["directory"], f"{options['name']}.{kind}") for kind in options["formats"]}
-        changed = [kind for kind, path in paths.items() if publish(path, writers[kind](), check=module.check_mode)]
+        changed = [kind for kind, path in paths.items() if publish(path, writers[kind](), check=check)]
     summary = data.summary()
     kept = ("as_of", "totals", "statuses", "action_count", "refused_count")
     return {
@@ -207,27 +217,6 @@ def _report(module: AnsibleModule) -> dict:
         "paths": paths,
         **{key: summary[key] for key in kept},
     }
-
-
-def _checked(options: dict) -> datetime.datetime | None:
-    """Check what the argument specification cannot, and return ``as_of`` as a moment."""
-    for name, lowest, highest in (("charts", 0, 100), ("rows", 1, 2000)):
-        if not lowest <= options[name] <= highest:
-            raise ReportError(f"{name} is {options[name]}; it must be from {lowest} to {highest}")
-    if not options["name"] or os.path.basename(options["name"]) != options["name"]:
-        raise ReportError(f"name is {options['name']!r}; it must be a file name without folders")
-    if "html" in options["formats"]:
-        for name in ("template_directory", "asset_directory"):
-            if not options[name]:
-                raise ReportError(
-                    f"{name} is missing; formats has html, which needs it: use the role frugal.cloud.report"
-                )
-    if not options["as_of"]:
-        return None
-    try:
-        return datetime.datetime.fromisoformat(options["as_of"].replace("Z", "+00:00"))
-    except ValueError:
-        raise ReportError(f"as_of is {options['as_of']!r}; it must be a time such as 2026-11-24T08:00:00Z") from None
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -34,9 +35,22 @@ from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_data impo
 
 #: The date of a report on an empty ledger.
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+#: Reasons of the spine, in words.
+CAUSES = {
+    "protected": "protected by a tag",
+    "managed": "managed by another tool",
+    "effort": "an effort that the policy does not allow",
+    "risk": "a risk that the policy does not allow",
+    "saving": "saves less than the policy asks for",
+    "drifted": "changed since the plan was made",
+    "held_back": "tried or rejected before",
+    "in_flight": "being changed by another plan",
+    "rejected": "rejected by a person",
+}
+_IDENTIFIER = re.compile(r"\b[a-z]+-[0-9a-f]{8,}\b")
 #: Resources named in one group of refusals, and outcomes listed in one state.
 EXAMPLES = 5
-OUTCOMES = 25
+OUTCOMES = 10
 #: States whose actions are listed with what came of them, in this order.
 OUTCOME_STATUSES = ("failed", "rolled_back", "applying", "applied", "verified")
 
@@ -107,6 +121,17 @@ class _Sum:
         del self.examples[EXAMPLES:]
 
 
+def cause(row: ActionRow) -> str:
+    """Why a refused action is refused, in words that many share: without names and ids."""
+    resource = row.recommendation.resource
+    if row.reason in ("refused", "managed") and resource.managed_by not in ("", "none"):
+        return f"managed by {resource.managed_by.replace('_', ' ')}"
+    if row.reason == "refused" and row.why:
+        head = row.why.removeprefix(resource.id).removeprefix(resource.name).partition(":")[0].strip()
+        return _IDENTIFIER.sub("…", head) or row.reason
+    return CAUSES.get(row.reason, row.reason or row.status)
+
+
 class _Actions:
     """Sums over all actions, and the largest ``rows`` of them (the first ``limit`` with series)."""
 
@@ -154,7 +179,7 @@ class _Actions:
 
     def _refuse(self, row: ActionRow) -> None:
         resource = row.recommendation.resource
-        group = self.refused.setdefault((row.reason or row.status, row.currency), _Sum())
+        group = self.refused.setdefault((cause(row), row.currency), _Sum())
         group.add(row.saving)
         group.keep(row.saving, f"{resource.name} ({resource.id})" if resource.name else resource.id)
         if not group.reason or row.why < group.reason:
@@ -176,7 +201,8 @@ class _Actions:
         return (*self._detailed.rows(), *self._listed.rows()[self._limit :])
 
     def listed_outcomes(self) -> dict[str, tuple[ActionRow, ...]]:
-        return {status: tuple(self._outcomes[status].rows()) for status in STATUSES if status in self._outcomes}
+        found = [status for status in OUTCOME_STATUSES if status in self._outcomes]
+        return {status: tuple(self._outcomes[status].rows()) for status in found}
 
 
 class _Top:

@@ -63,26 +63,23 @@ class LedgerSource:
         return max(ends, default=None)
 
     def savings(self, now: datetime.datetime) -> Iterator[SavingRow]:
-        """Savings by scope, month and basis, until ``now``. Cost data go before list prices for the same period."""
+        """Savings by scope, month and basis, until ``now``. Where an action has cost data, its list prices do not count."""
         projected: dict[tuple[str, str, str], float] = {}
         realised: dict[tuple[str, str, str, str], float] = {}
         for plan in self._plans():
-            booked: dict[tuple[str, datetime.datetime], tuple[Saving, str]] = {}
-            for saving, scope in self._ledger.savings(Selection(plan_ids=(plan.id,))):
+            rows = self._ledger.savings(Selection(plan_ids=(plan.id,)))
+            billed = {saving.action_id for saving, _ in rows if saving.basis == "bill" and saving.kind == "realised"}
+            for saving, scope in rows:
                 if saving.kind == "projected":
                     end = min(saving.period_end or now, now)
                     for month, hours in hours_by_month(saving.period_start, end):
                         key = (scope, month, saving.currency)
                         projected[key] = projected.get(key, 0.0) + saving.amount * hours / HOURS_PER_MONTH
-                else:
-                    place = (saving.action_id, saving.period_start)
-                    if place not in booked or saving.basis == "bill":
-                        booked[place] = (saving, scope)
-            for saving, scope in booked.values():
-                for month, amount in _spread(saving, now):
+                elif saving.basis == "bill" or saving.action_id not in billed:
                     basis = f"{_BASES[saving.basis]}: {saving.source}" if saving.source else _BASES[saving.basis]
-                    by_basis = (scope, month, saving.currency, basis)
-                    realised[by_basis] = realised.get(by_basis, 0.0) + amount
+                    for month, amount in _spread(saving, now):
+                        by_basis = (scope, month, saving.currency, basis)
+                        realised[by_basis] = realised.get(by_basis, 0.0) + amount
         for (scope, month, currency), amount in sorted(projected.items()):
             yield SavingRow(scope, month, amount, None, currency)
         for (scope, month, currency, basis), amount in sorted(realised.items()):

@@ -38,7 +38,6 @@ from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_charts im
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_data import (
     DONE,
-    OPEN,
     STATUSES,
     ActionRow,
     ReportData,
@@ -57,7 +56,16 @@ COLUMNS = (
     "data_points coverage price_source price_date overload_minutes_current overload_minutes_proposed approvals "
     "applied_at verification verification_summary steps"
 ).split()
-_WORDS = {"cpu": "CPU", "ebs": "EBS", "iops": "IOPS", "ebs_bandwidth": "EBS bandwidth", "ebs_iops": "EBS IOPS"}
+_CAPITALS = {
+    "cpu": "CPU",
+    "ebs": "EBS",
+    "iops": "IOPS",
+    "nvme": "NVMe",
+    "ena": "ENA",
+    "aws": "AWS",
+    "ecs": "ECS",
+    "eks": "EKS",
+}
 
 
 class ReportError(Exception):
@@ -105,6 +113,8 @@ def html(data: ReportData, assets: Assets) -> str:
         day=day,
         moment=moment,
         words=words,
+        sentence=sentence,
+        outcome=outcome,
         change=change,
         quantity=quantity,
         metric=metric_title,
@@ -123,11 +133,10 @@ def html(data: ReportData, assets: Assets) -> str:
             ],
             risk_names=RISK_NAMES,
             statuses=STATUSES,
-            OPEN=OPEN,
             DONE=DONE,
         )
     except deps.jinja2.TemplateNotFound as error:
-        raise ReportError(f"there is no template {error} in {assets.templates}") from error
+        raise ReportError(f"there is no template {error.name} in {assets.templates}") from error
     except deps.jinja2.TemplateError as error:
         place = f" line {error.lineno}" if isinstance(error, deps.jinja2.TemplateSyntaxError) else ""
         raise ReportError(f"the template report.html.j2 in {assets.templates}{place} is wrong: {error}") from error
@@ -253,9 +262,21 @@ def moment(value: datetime.datetime | None) -> str:
 
 
 def words(name: str) -> str:
-    """A name in words: ``rolled_back`` is ``rolled back``, ``over_provisioned`` is ``over-provisioned``."""
-    text = _WORDS.get(name, name)
-    return text.replace("_provisioned", "-provisioned").replace("_", " ")
+    """A name in words: ``rolled_back`` is ``rolled back``, ``ebs_iops`` is ``EBS IOPS``."""
+    text = name.replace("_provisioned", "-provisioned").replace("_", " ")
+    return " ".join(_CAPITALS.get(word, word) for word in text.split(" "))
+
+
+def sentence(text: str) -> str:
+    """The text with a capital first letter, unless it begins with a name such as ``m6i.large`` or ``vCPUs``."""
+    first = text.split(" ", 1)[0].rstrip(":,;.")
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def outcome(row: ActionRow) -> str:
+    """What came of an action: why, and what its verification found."""
+    parts = [row.why, row.verification.summary or row.verification.result if row.verification else ""]
+    return "; ".join(part for part in parts if part) or ("not verified yet" if row.status in DONE else "–")
 
 
 def change(attributes: Mapping[str, t.Any]) -> str:
