@@ -278,6 +278,27 @@ def test_the_page_fits_a_phone(browser: t.Any, report: Path) -> None:
     phone.context.close()
 
 
+@pytest.mark.parametrize(
+    ("medium", "width"),
+    [
+        *(("screen", width) for width in (320, 400, 641, 700, 768, 901, 1024, 1920)),
+        ("print", 703),  # A4 upright with the page's margins
+        ("print", 1032),
+    ],
+)
+def test_no_width_scrolls_sideways(browser: t.Any, report: Path, medium: str, width: int) -> None:
+    opened = Opened(browser, report, {"width": width, "height": 800})
+    opened.page.emulate_media(media=medium)
+    wider = opened.page.evaluate(
+        "width => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > width + 1)"
+        ".map(e => e.outerHTML.slice(0, 100))",
+        width,
+    )
+    assert wider == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened.context.close()
+
+
 def test_dark_mode_has_its_own_colours_and_all_text_has_contrast(browser: t.Any, report: Path) -> None:
     backgrounds = {}
     for scheme in ("light", "dark"):

@@ -59,7 +59,7 @@ class Frame:
 USAGE_FRAME = Frame(280, 140, 40, 4, 14, 20)
 #: A usage chart over the whole width of its card.
 WIDE_FRAME = Frame(580, 140, 40, 4, 14, 20)
-SAVINGS_FRAME = Frame(560, 250, 62, 14, 24, 26)
+SAVINGS_FRAME = Frame(560, 240, 62, 14, 14, 26)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class UsageChart:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SavingsChart:
-    """Projected and realised savings, summed up month by month. ``labels``: x, y, line, last value, anchor."""
+    """Projected and realised savings, summed up month by month."""
 
     frame: Frame
     currency: str
@@ -102,7 +102,8 @@ class SavingsChart:
     realised: str
     realised_area: str
     points: tuple[tuple[float, float], ...]
-    labels: tuple[tuple[float, float, str, str, str], ...]
+    projected_total: float
+    realised_total: float | None
     horizontal: tuple[Mark, ...]
     vertical: tuple[Mark, ...]
 
@@ -187,12 +188,6 @@ def savings_chart(months: Sequence[Month], currency: str) -> SavingsChart | None
     area = f"{line}L{known[-1][0]:g} {frame.y(0):g}L{known[0][0]:g} {frame.y(0):g}Z" if len(known) > 1 else ""
     step = max(1, math.ceil(len(chosen) / 7))
     final = next((value for value in reversed(realised) if value is not None), None)
-    end = chosen[-1].projected_to_date
-    labels = [(across(last), place(end) - 8, "projected", f"{end:,.0f}", "end")]
-    if final is not None:
-        x, y = known[-1]
-        room = x < frame.x(0.88)
-        labels.append((x + 8 if room else x, y + 16, "realised", f"{final:,.0f}", "start" if room else "end"))
     words = f"Projected savings to date {currency} {chosen[-1].projected_to_date:,.0f}"
     words += f", realised {currency} {final:,.0f}" if final is not None else ", none realised yet"
     return SavingsChart(
@@ -203,7 +198,8 @@ def savings_chart(months: Sequence[Month], currency: str) -> SavingsChart | None
         realised=line,
         realised_area=area,
         points=tuple(known),
-        labels=tuple(labels),
+        projected_total=chosen[-1].projected_to_date,
+        realised_total=final,
         horizontal=tuple(Mark(place(tick), f"{tick:,.0f}") for tick in ticks),
         vertical=tuple(Mark(across(i), _month_label(chosen[i].month, i == 0)) for i in range(0, len(chosen), step)),
     )

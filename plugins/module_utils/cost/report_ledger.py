@@ -63,7 +63,7 @@ class LedgerSource:
         return max(ends, default=None)
 
     def savings(self, now: datetime.datetime) -> Iterator[SavingRow]:
-        """Savings by scope, month and basis, until ``now``. Where an action has cost data, its list prices do not count."""
+        """Savings by scope, month and basis, until ``now``. List prices do not count where an action has cost data."""
         projected: dict[tuple[str, str, str], float] = {}
         realised: dict[tuple[str, str, str, str], float] = {}
         for plan in self._plans():

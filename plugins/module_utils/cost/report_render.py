@@ -270,7 +270,7 @@ def words(name: str) -> str:
 def sentence(text: str) -> str:
     """The text with a capital first letter, unless it begins with a name such as ``m6i.large`` or ``vCPUs``."""
     first = text.split(" ", 1)[0].rstrip(":,;.")
-    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+    return text[:1].upper() + text[1:] if first.replace("-", "").isalpha() and first.islower() else text
 
 
 def outcome(row: ActionRow) -> str:
