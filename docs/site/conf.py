@@ -15,7 +15,7 @@ import typing as t
 from docutils import nodes
 
 project = "frugal.cloud"
-copyright = "frugal.cloud contributors"  # noqa: A001 - Sphinx names it
+copyright = "frugal.cloud contributors"
 html_title = "frugal.cloud"
 
 extensions = ["myst_parser", "sphinx_antsibull_ext"]

@@ -33,7 +33,7 @@ LOGS = BUILD / "test"
 BIN = Path(sys.executable).parent
 TAIL = 60
 #: a tier that takes longer hangs
-TIMEOUT = 45 * 60.0
+TIMEOUT = 30 * 60.0
 PLUGINS = "ansible_collections.frugal.cloud.plugins"
 
 Step = t.Callable[["Run"], None]
@@ -186,7 +186,7 @@ def unit(run: Run) -> None:
     """pytest on tests/unit"""
     if not any_file("tests/unit", "test_*.py"):
         raise NothingToTest("no file tests/unit/**/test_*.py")
-    run.command(*python("-m", "pytest", "tests/unit", "-q", "-n", "2", "--durations=5"))
+    run.command(*python("-m", "pytest", "tests/unit", "-q", "-n", "2", "--durations=5", "--timeout=120"))
 
 
 def ansible_lint(run: Run) -> None:
@@ -241,7 +241,7 @@ def molecule(run: Run) -> None:
 
 def package(run: Run) -> None:
     """the built tarball, the execution environment, and the repository as an AWX project"""
-    run.command(*python("-m", "pytest", "tests/package", "-q", "--durations=5"))
+    run.command(*python("-m", "pytest", "tests/package", "-q", "--durations=5", "--timeout=300"))
 
 
 def importer(run: Run) -> None:
@@ -260,7 +260,7 @@ def e2e(run: Run) -> None:
     """pytest on tests/e2e: the whole loop, and the report in a browser"""
     if not any_file("tests/e2e", "test_*.py"):
         raise NothingToTest("no file tests/e2e/test_*.py")
-    run.command(*python("-m", "pytest", "tests/e2e", "-q", "--durations=5"))
+    run.command(*python("-m", "pytest", "tests/e2e", "-q", "--durations=5", "--timeout=900"))
 
 
 #: in the order in which they start: the long ones first
@@ -386,6 +386,8 @@ def main() -> int:
     # A run that was killed must not leave yesterday's logs to be read as today's.
     if not options.tiers:
         shutil.rmtree(LOGS, ignore_errors=True)
+    # What ends this run ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("ended by SIGTERM"))
     started = time.monotonic()
     print(f"Running {', '.join(chosen)}: output in build/test/", flush=True)
     outcomes = Runner(chosen, options.jobs, LOGS).run()

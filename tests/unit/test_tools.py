@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tests" / "tools"
 sys.path.insert(0, str(TOOLS))
 
-import environment
-import role_readmes
-import run_importer
-import run_tests
-import workspace
+import environment  # noqa: E402
+import role_readmes  # noqa: E402
+import run_importer  # noqa: E402
+import run_tests  # noqa: E402
+import workspace  # noqa: E402
 
 
 @pytest.fixture
