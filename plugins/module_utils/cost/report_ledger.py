@@ -45,12 +45,11 @@ class LedgerSource:
         return [self._plan_row(plan) for plan in self._plans()]
 
     def actions(self) -> Iterator[ActionRow]:
-        """Page by page: actions of open plans first, then what was begun under older plans."""
-        open_plans = {plan.id for plan in self._plans("open")}
-        if open_plans:
-            yield from self._pages(Selection(plan_ids=tuple(sorted(open_plans))))
-        begun = self._pages(Selection(scopes=self._scopes, statuses=BEGUN))
-        yield from (row for row in begun if row.plan_id not in open_plans)
+        """Plan by plan (open ones first, then the newest) and page by page."""
+        plans = self._plans()
+        for plan in sorted(plans, key=lambda plan: plan.status != "open"):
+            statuses = () if plan.status == "open" else BEGUN
+            yield from self._pages(Selection(plan_ids=(plan.id,), statuses=statuses))
 
     def booked_until(self) -> datetime.datetime | None:
         """The end of the last period for which a realised saving is booked."""
@@ -85,8 +84,8 @@ class LedgerSource:
         for (scope, month, currency, basis), amount in sorted(realised.items()):
             yield SavingRow(scope, month, 0.0, amount, currency, basis)
 
-    def _plans(self, status: str = "") -> list[Plan]:
-        return self._ledger.plans(scopes=self._scopes, status=status, limit=_ALL)
+    def _plans(self) -> list[Plan]:
+        return self._ledger.plans(scopes=self._scopes, limit=_ALL)
 
     def _plan_row(self, plan: Plan) -> PlanRow:
         context: Mapping[str, t.Any] = getattr(plan, "context", {})
