@@ -487,7 +487,7 @@ class Executor:
         for final in finals:
             result.outcomes.append(_ended(final.action, final.status, final.reason, final.why))
             del flights[final.action.id]
-        self._ledger.put_back(run, kept, now, noted=True)
+        self._ledger.put_back(run, kept, now, deferred=True, noted=True)
         self._turn_back(run, back, flights, now)
         self._perform(run, steps, flights, result)
 
@@ -556,7 +556,7 @@ class Executor:
             if end:
                 result.outcomes.append(_ended(flight.action, end.status, end.reason, end.why))
         self._ledger.finish(run, finals, now)
-        self._ledger.put_back(run, kept, now, noted=True)
+        self._ledger.put_back(run, kept, now, deferred=True, noted=True)
         self._turn_back(run, back, flights, now)
 
     def _try(self, step: str, actions: Sequence[PlannedAction]) -> dict[str, StepOutcome]:

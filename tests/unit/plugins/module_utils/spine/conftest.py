@@ -30,6 +30,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.executor import (
     Wait,
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.ledger import JournalEntry, Ledger
+from ansible_collections.frugal.cloud.plugins.module_utils.ledger_database import tables
 from ansible_collections.frugal.cloud.plugins.module_utils.plan import PlannedAction
 from ansible_collections.frugal.cloud.plugins.module_utils.policy import Policy
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import (
@@ -209,20 +210,27 @@ class World:
 
 
 @pytest.fixture
-def make_world(tmp_path: pathlib.Path) -> Iterator[Callable[..., World]]:
-    """Build a world of ``count`` instances with one approved action each."""
-    ledgers: list[Ledger] = []
+def make_world() -> Iterator[Callable[..., World]]:
+    """Build a world of ``count`` instances with one approved action each.
 
-    def make(count: int = 3, policy: Mapping[str, t.Any] | None = None, url: str = "") -> World:
-        ledger = Ledger.open(url or f"sqlite:///{tmp_path}/ledger-{len(ledgers)}.db")
-        ledgers.append(ledger)
-        cloud = FakeCloud(count)
-        recommendations = [recommendation(number) for number in range(count)]
-        ledger.make_plan(SCOPE, recommendations, Policy.from_dict(AUTOMATIC if policy is None else policy), NOW)
-        return World(ledger, cloud, FakeActor(cloud), Clock())
+    All worlds of a test share one ledger, emptied in between, in memory where the system has
+    a file system for that: some tests build a hundred worlds.
+    """
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="frugal-ledger-", dir=memory) as folder:
+        ledger = Ledger.open(f"sqlite:///{folder}/ledger.db")
 
-    yield make
-    for ledger in ledgers:
+        def make(count: int = 3, policy: Mapping[str, t.Any] | None = None) -> World:
+            with ledger.database.write() as connection:
+                for table in tables().metadata.sorted_tables:
+                    if table is not tables().meta:
+                        connection.execute(table.delete())
+            cloud = FakeCloud(count)
+            recommendations = [recommendation(number) for number in range(count)]
+            ledger.make_plan(SCOPE, recommendations, Policy.from_dict(AUTOMATIC if policy is None else policy), NOW)
+            return World(ledger, cloud, FakeActor(cloud), Clock())
+
+        yield make
         ledger.close()
 
 
