@@ -9,7 +9,15 @@ from ansible_collections.frugal.cloud.plugins.module_utils.resources import Inst
 
 #: Baseline utilisation per vCPU (share of a vCPU that can be used for ever) by size. Source: Amazon
 #: EC2 User Guide, "Key concepts for burstable performance instances", credit table.
-BASELINE_T3 = {"nano": 0.05, "micro": 0.10, "small": 0.20, "medium": 0.20, "large": 0.30, "xlarge": 0.40, "2xlarge": 0.40}
+BASELINE_T3 = {
+    "nano": 0.05,
+    "micro": 0.10,
+    "small": 0.20,
+    "medium": 0.20,
+    "large": 0.30,
+    "xlarge": 0.40,
+    "2xlarge": 0.40,
+}
 BASELINE_T2 = {
     "nano": 0.05,
     "micro": 0.10,

@@ -15,7 +15,14 @@ import typing as t
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
-from ansible_collections.frugal.cloud.plugins.module_utils.analyze import burstable, constraints, refusals, risk_pricing, verdict
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze import (
+    burstable,
+    constraints,
+    refusals,
+    risk_pricing,
+    verdict,
+)
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.risk_pricing import Demand
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.sizing import Rejected, SizingOptions, Verdict
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import HOURS_PER_MONTH
 from ansible_collections.frugal.cloud.plugins.module_utils.resources import (
@@ -147,7 +154,8 @@ class _Context:
             np = deps.numpy
             hourly = [self.prices.price(item.name, operating_system) for item in self.table.types]
             self.monthly[operating_system] = np.array(
-                [np.nan if price is None or price <= 0.0 else price * HOURS_PER_MONTH for price in hourly], dtype=np.float64
+                [np.nan if price is None or price <= 0.0 else price * HOURS_PER_MONTH for price in hourly],
+                dtype=np.float64,
             )
             self.surplus[operating_system] = np.array(
                 [burstable.surplus_price(item, operating_system) for item in self.table.types], dtype=np.float32
@@ -197,7 +205,9 @@ def _judge(
         usage=usage,
         rows={instance_id: row for row, instance_id in enumerate(usage.instance_ids)},
         options=options,
-        standard_mode=np.array([item.burstable and not burstable.has_surplus(item) for item in table.types], dtype=np.bool_),
+        standard_mode=np.array(
+            [item.burstable and not burstable.has_surplus(item) for item in table.types], dtype=np.bool_
+        ),
     )
     verdicts: list[Verdict] = []
     sizable: list[tuple[verdict.Subject, refusals.Refusal | None]] = []
@@ -213,7 +223,53 @@ def _judge(
     for start in range(0, len(sizable), CHUNK):
         verdicts.extend(_Chunk(context, sizable[start : start + CHUNK]).verdicts())
     verdicts.sort(key=lambda item: (-item.score, item.resource_id))
-    return verdict.with_limited_charts(verdicts, options.chart_limit)
+    return _with_charts(context, verdicts)
+
+
+def _with_charts(context: _Context, verdicts: list[Verdict]) -> list[Verdict]:
+    """Give the first ``chart_limit`` recommendations their series: they are most of a record's size."""
+    np = deps.numpy
+    usage, table = context.usage, context.table
+    drawn = [index for index, item in enumerate(verdicts) if item.recommendation or item.potential]
+    drawn = drawn[: context.options.chart_limit]
+    rows = np.array([context.rows[verdicts[index].resource_id] for index in drawn], dtype=np.intp)
+    cpu = _statistics(usage, rows, ("cpu_percent",), 1.0)
+    memory = _statistics(usage, rows, ("memory_percent",), 0.01)
+    network = _larger(
+        _statistics(usage, rows, ("network_in_bytes_per_second",), 8e-9),
+        _statistics(usage, rows, ("network_out_bytes_per_second",), 8e-9),
+    )
+    ebs = _statistics(usage, rows, ("ebs_read_bytes_per_second", "ebs_write_bytes_per_second"), 8e-6)
+    for row, index in enumerate(drawn):
+        recommendation = verdicts[index].recommendation or verdicts[index].potential
+        if recommendation is None:
+            continue
+        current = table.types[table.index[recommendation.current["instance_type"]]]
+        position = table.index[recommendation.proposed["instance_type"]]
+        series = verdict.charts(
+            usage,
+            {"cpu": cpu[row], "memory": memory[row] * current.memory_gib, "network": network[row], "ebs": ebs[row]},
+            current,
+            table.types[position],
+            float(context.capacity_ratios(current.name)[position]),
+        )
+        verdicts[index] = verdict.with_charts(verdicts[index], series)
+    return verdicts
+
+
+def _statistics(usage: FleetUsage, rows: IntArray, names: Sequence[str], scale: float) -> FloatArray:
+    """Sum of the named metrics times ``scale``, shape (rows, periods, 5); NaN where one is absent."""
+    np = deps.numpy
+    if any(name not in usage.metrics for name in names):
+        return np.full((rows.size, usage.periods, len(STATISTICS)), np.nan, dtype=np.float32)
+    total = usage.metrics[names[0]][rows] * np.float32(scale)
+    for name in names[1:]:
+        total = total + usage.metrics[name][rows] * np.float32(scale)
+    return total
+
+
+def _larger(one: FloatArray, other: FloatArray) -> FloatArray:
+    return t.cast("FloatArray", deps.numpy.fmax(one, other))
 
 
 class _Chunk:
@@ -227,66 +283,59 @@ class _Chunk:
         self.refusals = [item for _subject, item in subjects]
         self.rows = np.array([context.rows[subject.id] for subject in self.subjects], dtype=np.intp)
         table = context.table
-        self.current = np.array([table.index[subject.instance.instance_type] for subject in self.subjects], dtype=np.intp)
+        self.current = np.array(
+            [table.index[subject.instance.instance_type] for subject in self.subjects], dtype=np.intp
+        )
         self.index = np.arange(len(self.subjects))
         self._read_usage()
         self._price_pairs()
 
     def _statistics(self, *names: str, scale: float) -> FloatArray:
-        """Sum of the named metrics times ``scale``, shape (instances, periods, 5); NaN where one is absent."""
-        np = deps.numpy
-        usage = self.context.usage
-        if any(name not in usage.metrics for name in names):
-            return np.full((self.rows.size, usage.periods, len(STATISTICS)), np.nan, dtype=np.float32)
-        total = usage.metrics[names[0]][self.rows] * np.float32(scale)
-        for name in names[1:]:
-            total = total + usage.metrics[name][self.rows] * np.float32(scale)
-        return t.cast("FloatArray", total)
+        return _statistics(self.context.usage, self.rows, names, scale)
 
-    def _larger(self, one: FloatArray, other: FloatArray) -> FloatArray:
-        return t.cast("FloatArray", deps.numpy.fmax(one, other))
-
-    def _curve(self, statistics: FloatArray) -> _Curve:
-        return _Curve.of(statistics, self.context.usage.period_seconds)
+    def _demand(self, statistics: FloatArray) -> Demand:
+        return Demand.of(statistics, self.context.usage.period_seconds, self.sample_seconds)
 
     def _read_usage(self) -> None:
         np = deps.numpy
         table, options = self.context.table, self.options
-        self.cpu_statistics = self._statistics("cpu_percent", scale=0.01)
-        self.memory_statistics = self._statistics("memory_percent", scale=0.01)
-        self.network_statistics = self._larger(
+        self.sample_seconds = np.array([subject.instance.sample_seconds for subject in self.subjects])
+        network = _larger(
             self._statistics("network_in_bytes_per_second", scale=8e-9 / NETWORK_REFERENCE_GBPS),
             self._statistics("network_out_bytes_per_second", scale=8e-9 / NETWORK_REFERENCE_GBPS),
         )
-        packets = self._larger(
+        packets = _larger(
             self._statistics("network_packets_in_per_second", scale=1.0),
             self._statistics("network_packets_out_per_second", scale=1.0),
         )
-        self.ebs_statistics = self._statistics(
+        throughput = self._statistics(
             "ebs_read_bytes_per_second", "ebs_write_bytes_per_second", scale=8e-6 / EBS_REFERENCE_MBPS
         )
         operations = self._statistics(
             "ebs_read_operations_per_second", "ebs_write_operations_per_second", scale=1.0 / EBS_REFERENCE_IOPS
         )
-        self.cpu = self._curve(self.cpu_statistics)
-        self.network = self._curve(self.network_statistics)
-        self.ebs = self._curve(self.ebs_statistics)
-        self.iops = self._curve(operations)
-        memory_peak, self.memory_periods = _peak(self.memory_statistics)
+        self.cpu = self._demand(self._statistics("cpu_percent", scale=0.01))
+        self.network = self._demand(network)
+        self.ebs = self._demand(throughput)
+        self.iops = self._demand(operations)
+        memory_peak, self.memory_periods = _peak(self._statistics("memory_percent", scale=0.01))
         minimum = options.minimum_history_hours * 3600.0 / self.context.usage.period_seconds
         current_memory = table.memory_gib[self.current]
         memory = np.where(
-            self.memory_periods >= max(1.0, minimum), memory_peak * current_memory * (1.0 + options.memory_headroom), np.nan
+            self.memory_periods >= max(1.0, minimum),
+            memory_peak * current_memory * (1.0 + options.memory_headroom),
+            np.nan,
         )
         self.memory_peak_gib = memory_peak * current_memory
         percentile_rule = options.method == "percentile"
 
-        def need(curve: _Curve, headroom: float, reference: float) -> FloatArray:
+        def need(curve: Demand, headroom: float, reference: float) -> FloatArray:
             """Sustained need: p99.5, and the headroom where the rule is a fixed one."""
             wanted = options.percentile if percentile_rule else 99.5
             return curve.percentile(wanted) * np.float32((1.0 + headroom if percentile_rule else 1.0) * reference)
 
         average = self.cpu.average
+        self.cpu_percentile = self.cpu.percentile(options.percentile)
         self.saturated = self.cpu.share_above(options.saturation_percent / 100.0) * risk_pricing.MINUTES_PER_MONTH
         balance = self._statistics("cpu_credit_balance", scale=1.0)[..., 0]
         with np.errstate(invalid="ignore"):
@@ -309,7 +358,7 @@ class _Chunk:
             ebs_iops_peak=self.iops.peak * np.float32(EBS_REFERENCE_IOPS),
             ebs_iops_current=np.fmin(table.ebs_baseline_iops[self.current], limits[1]),
             cpu_sustained=(
-                self.cpu.percentile(options.percentile) * np.float32(1.0 + options.cpu_headroom)
+                self.cpu_percentile * np.float32(1.0 + options.cpu_headroom)
                 if percentile_rule
                 else average * np.float32(risk_pricing.AVERAGE_FLOOR)
             ),
@@ -331,15 +380,14 @@ class _Chunk:
         self.surplus = self._surplus_cost(surplus)
         self.current_price = self.prices[self.index, self.current]
         tail = self.saturated >= options.saturated_minutes
-        self.observed = risk_pricing.saturated_tail(self.cpu.curves, options.saturation_percent / 100.0, tail)
-        self.expected = risk_pricing.grow(self.observed, risk_pricing.GROWTH_SPREAD)
-        minutes = risk_pricing.at(self.expected, self.ratios)
+        expected = risk_pricing.saturated_tail(self.cpu.expected(), options.saturation_percent / 100.0, tail)
+        minutes = risk_pricing.at(expected, self.ratios)
         for curve, limit, reference in (
             (self.network, table.network_baseline_gbps, NETWORK_REFERENCE_GBPS),
             (self.ebs, table.ebs_baseline_mbps, EBS_REFERENCE_MBPS),
             (self.iops, table.ebs_baseline_iops, EBS_REFERENCE_IOPS),
         ):
-            minutes += risk_pricing.at(curve.curves, np.maximum(limit / np.float32(reference), 1e-6)[None, :])
+            minutes += risk_pricing.at(curve.observed, np.maximum(limit / np.float32(reference), 1e-6)[None, :])
         self.minutes = np.minimum(minutes, 1.0) * risk_pricing.MINUTES_PER_MONTH
         self.minute_price = np.array(
             [
@@ -348,8 +396,8 @@ class _Chunk:
             ]
         )
         weight = self.minute_price if options.method == "risk_priced" else np.zeros_like(self.minute_price)
-        self.objective = self.prices + self.surplus + weight[:, None] * self.minutes + self._disruption()
-        self.objective[self.codes != constraints.FEASIBLE] = np.inf
+        costs = self.prices + self.surplus + self._disruption()
+        self.objective = risk_pricing.priced(costs, self.minutes, weight, self.codes == constraints.FEASIBLE)
 
     def _surplus_cost(self, surplus: FloatArray) -> FloatArray:
         """USD per month for CPU above the baseline of burstable types, (instances, types)."""
@@ -361,8 +409,8 @@ class _Chunk:
             sustained = self.ratios[:, columns] * table.baseline_share[columns]
             above = np.zeros_like(sustained)
             for period in range(self.cpu.averages.shape[1]):
-                excess = self.cpu.averages[:, period, None] - sustained
-                above += self.cpu.weights[:, period, None] * np.maximum(np.nan_to_num(excess), 0.0)
+                above += np.maximum(self.cpu.averages[:, period, None] - sustained, 0.0)
+            above /= np.maximum(self.cpu.periods, 1.0)[:, None]
             vcpus = table.vcpus[self.current][:, None]
             result[:, columns] = above * vcpus * np.float32(HOURS_PER_MONTH) * surplus[:, columns]
         return result
@@ -389,7 +437,11 @@ class _Chunk:
         here = self.prices[self.index, self.current] + self.surplus[self.index, self.current]
         weight = self.minute_price if options.method == "risk_priced" else 0.0
         minutes_here = self.minutes[self.index, self.current]
-        tight = self.needs.cpu_sustained > 1.0 if options.method == "percentile" else np.zeros(self.index.size, dtype=np.bool_)
+        tight = (
+            self.needs.cpu_sustained > 1.0
+            if options.method == "percentile"
+            else np.zeros(self.index.size, dtype=np.bool_)
+        )
         tight = tight | (self.saturated >= options.saturated_minutes)
         current_objective = here + weight * minutes_here
         with np.errstate(invalid="ignore"):
@@ -397,7 +449,9 @@ class _Chunk:
             smaller = self.ratios < np.float32(0.999)
         objective[dearer & ~tight[:, None]] = np.inf
         objective[smaller & tight[:, None]] = np.inf
-        objective[self.index, self.current] = np.where(tight & (options.method == "percentile"), np.inf, current_objective)
+        objective[self.index, self.current] = np.where(
+            tight & (options.method == "percentile"), np.inf, current_objective
+        )
         best = np.argmin(np.round(objective, 4), axis=1)
         best = np.where(np.isinf(objective[self.index, best]), self.current, best)
         return [self._verdict(row, int(best[row]), bool(tight[row])) for row in range(len(self.subjects))]
@@ -408,7 +462,8 @@ class _Chunk:
         hours = float(self.cpu.periods[row]) * usage.period_seconds / 3600.0
         if hours < options.minimum_history_hours:
             reason = (
-                f"there are {hours:.0f} hours of CPU data for {subject.id}, {options.minimum_history_hours:.0f} are needed"
+                f"there are {hours:.0f} hours of CPU data for {subject.id}, "
+                f"{options.minimum_history_hours:.0f} are needed"
                 if hours
                 else f"there is no CPU data for {subject.id}"
             )
@@ -417,7 +472,8 @@ class _Chunk:
         if coverage < options.minimum_coverage:
             return verdict.unknown(
                 subject,
-                f"CPU data covers {coverage:.0%} of the window of {subject.id}, {options.minimum_coverage:.0%} are needed",
+                f"CPU data covers {coverage:.0%} of the window of {subject.id}, "
+                f"{options.minimum_coverage:.0%} are needed",
                 refusal,
             )
         facts = self._facts(row, best, tight, hours, min(1.0, coverage))
@@ -428,7 +484,6 @@ class _Chunk:
         current = int(self.current[row])
         network_limits, ebs_limits = table.network_baseline_gbps, table.ebs_baseline_mbps
         smaller = self._one_size_smaller(row, best)
-        pool = self.context.usage
         return verdict.Facts(
             current=table.types[current],
             proposed=table.types[best],
@@ -440,7 +495,7 @@ class _Chunk:
             hours=hours,
             coverage=coverage,
             average_cpu=float(self.cpu.average[row]),
-            cpu_percentile=float(self.cpu.percentile(self.options.percentile)[row]),
+            cpu_percentile=float(self.cpu_percentile[row]),
             cpu_peak=float(self.cpu.peak[row]),
             saturated_minutes=float(self.saturated[row]),
             average_network=float(self.network.average[row] * NETWORK_REFERENCE_GBPS * 1e9 / 8.0),
@@ -457,18 +512,6 @@ class _Chunk:
             smaller=smaller,
             binding=self._binding(row, best),
             rejected=self._rejected(row, best) if self.options.explain else (),
-            charts=verdict.charts(
-                pool,
-                self.cpu_statistics[row],
-                self.memory_statistics[row],
-                self.network_statistics[row] * NETWORK_REFERENCE_GBPS,
-                self.ebs_statistics[row] * EBS_REFERENCE_MBPS,
-                table.types[current],
-                table.types[best],
-                float(self.ratios[row, best]),
-            )
-            if best != current
-            else (),
         )
 
     def _one_size_smaller(self, row: int, best: int) -> tuple[str, float, float] | None:
@@ -527,51 +570,6 @@ class _Chunk:
         return tuple(found)
 
 
-@dataclasses.dataclass
-class _Curve:
-    """One dimension of usage of a chunk: exceedance curves and what is read from them."""
-
-    curves: FloatArray
-    weights: FloatArray
-    peak: FloatArray
-    average: FloatArray
-    averages: FloatArray
-    busiest: FloatArray
-    periods: FloatArray
-
-    @classmethod
-    def of(cls, statistics: FloatArray, period_seconds: int) -> _Curve:
-        """Read (instances, periods, 5) statistics; instances without data get NaN figures and no demand."""
-        np = deps.numpy
-        curve, usable = risk_pricing.clean_statistics(statistics)
-        counts = usable.sum(axis=1)
-        weights = (usable / np.maximum(counts, 1)[:, None]).astype(np.float32)
-        missing = counts == 0
-        averages = np.where(np.isfinite(statistics[..., 4]), statistics[..., 4], curve[..., 0]).astype(np.float32)
-        averages[~usable] = np.nan
-        filled = np.nan_to_num(averages)
-        return cls(
-            curves=risk_pricing.exceedance(curve, weights),
-            weights=weights,
-            peak=np.where(missing, np.nan, curve[..., 3].max(axis=1)).astype(np.float32),
-            average=np.where(missing, np.nan, (filled * weights).sum(axis=1)).astype(np.float32),
-            averages=averages,
-            busiest=np.where(missing, np.nan, filled.max(axis=1)).astype(np.float32),
-            periods=counts.astype(np.float32),
-        )
-
-    def percentile(self, wanted: float) -> FloatArray:
-        """The window's percentile (instances,), NaN without data."""
-        np = deps.numpy
-        value = risk_pricing.percentile(self.curves, np.nan_to_num(self.peak), wanted)
-        return t.cast("FloatArray", np.where(np.isnan(self.peak), np.float32(np.nan), value))
-
-    def share_above(self, level: float) -> FloatArray:
-        """Share of the time above ``level`` (instances,)."""
-        np = deps.numpy
-        return risk_pricing.at(self.curves, np.full((self.curves.shape[0], 1), level, dtype=np.float32))[:, 0]
-
-
 def _peak(statistics: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Maximum over the window (instances,), NaN without data, and the number of periods with data."""
     np = deps.numpy
@@ -589,6 +587,8 @@ def _volume_limits(instances: Sequence[Instance]) -> tuple[FloatArray, FloatArra
     np = deps.numpy
     mbps, iops = [], []
     for item in instances:
-        mbps.append(sum((v.throughput_mibps if v.throughput_mibps is not None else np.nan) for v in item.volumes) * 8.388608)
+        mbps.append(
+            sum((v.throughput_mibps if v.throughput_mibps is not None else np.nan) for v in item.volumes) * 8.388608
+        )
         iops.append(sum((v.iops if v.iops is not None else np.nan) for v in item.volumes))
     return np.array(mbps, dtype=np.float32), np.array(iops, dtype=np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze import burstable
@@ -114,7 +114,8 @@ class TypeTable:
             memory_gib=column(item.memory_gib for item in types),
             network_baseline_gbps=column(item.network_baseline_gbps for item in types),
             network_peak_gbps=column(
-                item.network_peak_gbps if item.network_peak_gbps is not None else item.network_baseline_gbps for item in types
+                item.network_peak_gbps if item.network_peak_gbps is not None else item.network_baseline_gbps
+                for item in types
             ),
             ebs_baseline_mbps=column(item.ebs_baseline_mbps for item in types),
             ebs_maximum_mbps=column(item.ebs_maximum_mbps for item in types),
@@ -209,7 +210,11 @@ def structural_key(instance: Instance) -> tuple[t.Hashable, ...]:
 
 
 def _violated(
-    candidate: InstanceType, instance: Instance, current: InstanceType, offered: frozenset[str] | None, options: SizingOptions
+    candidate: InstanceType,
+    instance: Instance,
+    current: InstanceType,
+    offered: frozenset[str] | None,
+    options: SizingOptions,
 ) -> str:
     same_family = candidate.family == current.family
     if offered is not None and candidate.name not in offered:
@@ -291,7 +296,12 @@ class Needs:
 
 
 def demand(
-    table: TypeTable, needs: Needs, ratios: FloatArray, codes: IntArray, standard_mode: BoolArray, options: SizingOptions
+    table: TypeTable,
+    needs: Needs,
+    ratios: FloatArray,
+    codes: IntArray,
+    standard_mode: BoolArray,
+    options: SizingOptions,
 ) -> IntArray:
     """Complete structural ``codes`` (instances, types) with the first violated demand constraint.
 
@@ -325,7 +335,8 @@ def demand(
         reject("network_peak", column(needs.network_peak) > table.network_peak_gbps * slack)
         reject(
             "network_unmeasured",
-            np.isnan(column(needs.network_sustained)) & (column(needs.network_current) > table.network_baseline_gbps * slack),
+            np.isnan(column(needs.network_sustained))
+            & (column(needs.network_current) > table.network_baseline_gbps * slack),
         )
         reject("packets", column(needs.packets) > table.network_baseline_gbps * np.float32(options.packets_per_gbps))
         reject("ebs_throughput", column(needs.ebs_mbps_sustained) > table.ebs_baseline_mbps * slack)
@@ -334,15 +345,21 @@ def demand(
         reject("ebs_iops_maximum", column(needs.ebs_iops_peak) > table.ebs_maximum_iops * slack)
         reject(
             "ebs_unmeasured",
-            (np.isnan(column(needs.ebs_mbps_sustained)) & (column(needs.ebs_mbps_current) > table.ebs_baseline_mbps * slack))
-            | (np.isnan(column(needs.ebs_iops_sustained)) & (column(needs.ebs_iops_current) > table.ebs_baseline_iops * slack)),
+            (
+                np.isnan(column(needs.ebs_mbps_sustained))
+                & (column(needs.ebs_mbps_current) > table.ebs_baseline_mbps * slack)
+            )
+            | (
+                np.isnan(column(needs.ebs_iops_sustained))
+                & (column(needs.ebs_iops_current) > table.ebs_baseline_iops * slack)
+            ),
         )
         reject("cpu", column(needs.cpu_sustained) > ratios * slack)
         sustained = ratios * table.baseline_share
         limited = table.baseline_share < 1.0
         reject("cpu_baseline", limited & (column(needs.cpu_average) > sustained))
         reject("cpu_credits", limited & standard_mode & (column(needs.cpu_busiest_period) > sustained))
-        reject("cpu_credits", column(needs.credits_exhausted) & (ratios < np.float32(0.999)))
+        reject("cpu_credits", needs.credits_exhausted[:, None] & (ratios < np.float32(0.999)))
     return result
 
 
@@ -389,11 +406,18 @@ def structural_figure(name: str, candidate: InstanceType, instance: Instance, cu
     )
 
 
-def demand_figure(name: str, needs: Needs, row: int, candidate: InstanceType, ratio: float, options: SizingOptions) -> str:
+def demand_figure(
+    name: str, needs: Needs, row: int, candidate: InstanceType, ratio: float, options: SizingOptions
+) -> str:
     """A sentence with the figures behind a demand constraint of instance ``row`` of the chunk."""
     share = burstable.baseline_share(candidate)
     figures: dict[str, tuple[str, FloatArray, float | None, str]] = {
-        "network_interfaces": ("network interfaces", needs.interfaces, candidate.maximum_network_interfaces, "interfaces"),
+        "network_interfaces": (
+            "network interfaces",
+            needs.interfaces,
+            candidate.maximum_network_interfaces,
+            "interfaces",
+        ),
         "ipv4_addresses": (
             "IPv4 addresses of an interface",
             needs.addresses,
@@ -407,7 +431,12 @@ def demand_figure(name: str, needs: Needs, row: int, candidate: InstanceType, ra
             "attachments",
         ),
         "memory": ("memory, maximum with headroom", needs.memory_gib, candidate.memory_gib, "GiB"),
-        "memory_unmeasured": ("memory is not measured and so never reduced", needs.memory_current_gib, candidate.memory_gib, "GiB"),
+        "memory_unmeasured": (
+            "memory is not measured and so never reduced",
+            needs.memory_current_gib,
+            candidate.memory_gib,
+            "GiB",
+        ),
         "network_baseline": ("sustained network", needs.network_sustained, candidate.network_baseline_gbps, "Gbps"),
         "network_peak": ("peak network", needs.network_peak, candidate.network_peak_gbps, "Gbps"),
         "network_unmeasured": (
@@ -426,9 +455,19 @@ def demand_figure(name: str, needs: Needs, row: int, candidate: InstanceType, ra
         "ebs_throughput_maximum": ("peak EBS throughput", needs.ebs_mbps_peak, candidate.ebs_maximum_mbps, "Mbps"),
         "ebs_iops": ("sustained EBS operations", needs.ebs_iops_sustained, candidate.ebs_baseline_iops, "operations/s"),
         "ebs_iops_maximum": ("peak EBS operations", needs.ebs_iops_peak, candidate.ebs_maximum_iops, "operations/s"),
-        "ebs_unmeasured": ("EBS is not measured and so never reduced", needs.ebs_mbps_current, candidate.ebs_baseline_mbps, "Mbps"),
+        "ebs_unmeasured": (
+            "EBS is not measured and so never reduced",
+            needs.ebs_mbps_current,
+            candidate.ebs_baseline_mbps,
+            "Mbps",
+        ),
         "cpu": ("CPU", needs.cpu_sustained * 100, ratio * 100, "% of the current CPU capacity"),
-        "cpu_baseline": ("average CPU", needs.cpu_average * 100, ratio * share * 100, "% of the current CPU capacity, its baseline"),
+        "cpu_baseline": (
+            "average CPU",
+            needs.cpu_average * 100,
+            ratio * share * 100,
+            "% of the current CPU capacity, its baseline",
+        ),
         "cpu_credits": (
             "CPU of the busiest day",
             needs.cpu_busiest_period * 100,
@@ -438,5 +477,3 @@ def demand_figure(name: str, needs: Needs, row: int, candidate: InstanceType, ra
     }
     what, need, has, unit = figures[name]
     return f"{what}: {float(need[row]):.4g} needed, {candidate.name} has {float(has or 0.0):.4g} {unit}"
-
-

@@ -26,7 +26,7 @@ class Refusal:
 
 #: managed_by -> where the change belongs.
 MANAGED = {
-    "eks": "is a node of EKS cluster {manager}: change the node group or the NodePool, nodes are never resized in place",
+    "eks": "is a node of EKS cluster {manager}: change its node group or NodePool, nodes are never resized in place",
     "ecs": "is a container instance of ECS cluster {manager}: change its capacity provider",
     "cloudformation": "belongs to CloudFormation stack {manager}: change InstanceType in its template",
     "terraform": "is managed by Terraform ({manager}): change instance_type in its configuration",
@@ -45,7 +45,9 @@ def refusal(subject: Subject, catalog: Mapping[str, int], prices: PriceList, opt
     if not name:
         return Refusal("unknown", f"nothing says which instance type {subject.id} has")
     if name not in catalog:
-        return Refusal("unknown", f"{subject.id} is of type {name}, which the catalog of {instance.region} does not have")
+        return Refusal(
+            "unknown", f"{subject.id} is of type {name}, which the catalog of {instance.region} does not have"
+        )
     price = prices.price(name, instance.operating_system)
     if price is None or price <= 0.0:
         return Refusal(
@@ -68,17 +70,22 @@ def _instance_refusal(instance: Instance, options: SizingOptions) -> Refusal | N
     identifier = instance.instance_id
     if instance.managed_by == "asg":
         return Refusal(
-            "redirected", f"{identifier} is a member of Auto Scaling group {instance.manager}: the group is judged as a whole"
+            "redirected",
+            f"{identifier} is a member of Auto Scaling group {instance.manager}: the group is judged as a whole",
         )
     managed = _managed(identifier, instance.managed_by, instance.manager)
     if managed is not None:
         return managed
     if instance.lifecycle != "on-demand":
-        return Refusal("refused", f"{identifier} runs as {instance.lifecycle}: its price and capacity are not on demand")
+        return Refusal(
+            "refused", f"{identifier} runs as {instance.lifecycle}: its price and capacity are not on demand"
+        )
     if instance.state != "running":
         return Refusal("refused", f"{identifier} is {instance.state}: only running instances are resized")
     if instance.tenancy not in ("default", ""):
-        return Refusal("refused", f"{identifier} has {instance.tenancy} tenancy: list prices of shared tenancy do not hold")
+        return Refusal(
+            "refused", f"{identifier} has {instance.tenancy} tenancy: list prices of shared tenancy do not hold"
+        )
     if instance.capacity_reservation_id:
         return Refusal(
             "refused",
@@ -87,7 +94,8 @@ def _instance_refusal(instance: Instance, options: SizingOptions) -> Refusal | N
         )
     if instance.placement_group:
         return Refusal(
-            "refused", f"{identifier} is in placement group {instance.placement_group}: another type may not start there"
+            "refused",
+            f"{identifier} is in placement group {instance.placement_group}: another type may not start there",
         )
     if instance.product_codes:
         return Refusal(
@@ -106,11 +114,13 @@ def _group_refusal(group: AutoScalingGroup) -> Refusal | None:
         return managed
     if group.mixed_instances_policy:
         return Refusal(
-            "redirected", f"{group.name} has a mixed instances policy: change the types of its overrides, there is not one type"
+            "redirected",
+            f"{group.name} has a mixed instances policy: change the types of its overrides, there is not one type",
         )
     if group.launch_configuration or not group.launch_template_id:
         return Refusal(
-            "redirected", f"{group.name} uses a launch configuration, which cannot be changed: move it to a launch template"
+            "redirected",
+            f"{group.name} uses a launch configuration, which cannot be changed: move it to a launch template",
         )
     if len(set(group.instance_types)) > 1:
         return Refusal(

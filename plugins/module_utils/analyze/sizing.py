@@ -21,7 +21,7 @@ HEADROOMS = (0.0, 0.2, 0.3)
 
 #: One overload minute is worth this many minutes of the machine's own list price, unless
 #: ``overload_minute_price`` says otherwise. Chosen by replay: docs/decisions/0002-risk-priced-sizing.md.
-OVERLOAD_MULTIPLE = 200.0
+OVERLOAD_MULTIPLE = 40.0
 
 
 class InvalidOption(ValueError):
@@ -130,6 +130,20 @@ class Verdict:
     def refused_reason(self) -> str:
         """Why it may not be changed here; empty when it may."""
         return self.reasons[0] if self.outcome in ("refused", "redirected") and self.reasons else ""
+
+    def brief(self) -> dict[str, t.Any]:
+        """Plain data without the recommendation itself, whose id and money it names."""
+        found = self.recommendation or self.potential
+        return {
+            "resource_id": self.resource_id,
+            "outcome": self.outcome,
+            "finding": self.finding,
+            "reasons": list(self.reasons),
+            "binding_constraint": self.binding_constraint,
+            "recommendation": found.id if found else None,
+            "monthly_saving": found.monthly.saving if found else None,
+            "rejected": [dataclasses.asdict(item) for item in self.rejected],
+        }
 
     def to_dict(self) -> dict[str, t.Any]:
         """Plain data for module results and reports."""

@@ -14,7 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze import burstable
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.refusals import Refusal
-from ansible_collections.frugal.cloud.plugins.module_utils.analyze.sizing import Outcome, Rejected, SizingOptions, Verdict
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.sizing import (
+    Outcome,
+    Rejected,
+    SizingOptions,
+    Verdict,
+)
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import (
     HOURS_PER_MONTH,
     Effort,
@@ -120,7 +125,6 @@ class Facts:
     smaller: tuple[str, float, float] | None
     binding: str
     rejected: tuple[Rejected, ...]
-    charts: tuple[Mapping[str, t.Any], ...]
 
 
 def minute_price(subject: Subject, monthly_price: float, options: SizingOptions) -> float:
@@ -153,13 +157,20 @@ def unknown(subject: Subject, reason: str, refusal: Refusal | None = None) -> Ve
 
 
 def build(
-    subject: Subject, refusal: Refusal | None, facts: Facts, prices: PriceList, usage: FleetUsage, options: SizingOptions
+    subject: Subject,
+    refusal: Refusal | None,
+    facts: Facts,
+    prices: PriceList,
+    usage: FleetUsage,
+    options: SizingOptions,
 ) -> Verdict:
     """The verdict of one subject with enough data."""
     instance = subject.instance
     money = _money(subject, facts, prices)
     list_saving = money.list_saving if money.list_saving is not None else money.saving
-    worth = list_saving >= max(options.minimum_saving, options.minimum_saving_share * (facts.current_price * subject.count))
+    worth = list_saving >= max(
+        options.minimum_saving, options.minimum_saving_share * (facts.current_price * subject.count)
+    )
     changed = facts.proposed.name != facts.current.name
     finding = _finding(facts, changed and (worth or list_saving < 0.0), options)
     wanted = changed and (worth or (facts.tight and options.include_under_provisioned))
@@ -312,7 +323,8 @@ def _kept_reasons(facts: Facts, changed: bool, saving: float, currency: str, fin
     reasons = []
     if finding == "idle":
         reasons.append(
-            f"idle: average CPU is {facts.average_cpu:.1%}; stopping it would save {facts.current_price:.2f} {currency}/month"
+            f"idle: average CPU is {facts.average_cpu:.1%}; "
+            f"stopping it would save {facts.current_price:.2f} {currency}/month"
         )
     if facts.tight:
         reasons.append(f"CPU is saturated for {facts.saturated_minutes:.0f} minutes a month and no larger type fits")
@@ -392,9 +404,10 @@ def _warnings(subject: Subject, facts: Facts, prices: PriceList) -> Iterable[str
     if instance_store_lost(facts):
         yield f"the {facts.current.instance_storage_gb:g} GB of instance storage are erased by the stop"
     if prices.commitments_exist and prices.commitment_coverage is None:
-        yield "the account has Savings Plans or reservations whose coverage is not known: covered hours save nothing today"
+        yield "coverage of the account's Savings Plans or reservations is not known: covered hours save nothing today"
     if instance.architecture not in facts.proposed.architectures:
-        yield f"the machine must be rebuilt for {'/'.join(facts.proposed.architectures)}: its image is {instance.architecture}"
+        target = "/".join(facts.proposed.architectures)
+        yield f"the machine must be rebuilt for {target}: its image is {instance.architecture}"
     if facts.current.hypervisor == "xen" and facts.proposed.hypervisor == "nitro":
         yield "volumes appear as /dev/nvme* on Nitro: mount them by UUID or label"
 
@@ -433,7 +446,7 @@ def _evidence(
             "one_size_smaller": smaller,
         },
         "machines": subject.count,
-        "charts": list(facts.charts),
+        "charts": [],
     }
     if options.method == "percentile":
         evidence |= {"percentile": options.percentile, "headroom": options.cpu_headroom}
@@ -443,31 +456,26 @@ def _evidence(
 
 
 def charts(
-    usage: FleetUsage,
-    cpu: FloatArray,
-    memory: FloatArray,
-    network_gbps: FloatArray,
-    ebs_mbps: FloatArray,
-    current: InstanceType,
-    proposed: InstanceType,
-    ratio: float,
-) -> tuple[Mapping[str, t.Any], ...]:
+    usage: FleetUsage, series: Mapping[str, FloatArray], current: InstanceType, proposed: InstanceType, ratio: float
+) -> list[dict[str, t.Any]]:
     """Series for the report, one a measured metric: p99 and maximum of each period with both limits.
 
-    Arrays have shape (periods, 5): shares of the current CPU and memory, Gbps, Mbps. Values are
-    rounded to what a chart can show; None where there is no data.
+    ``series``: cpu (percent of the current capacity), memory (GiB), network (Gbps) and ebs
+    (Mbps), each of shape (periods, 5). Values are rounded to what a chart can show; None
+    where there is no data.
     """
     np = deps.numpy
-    series = (
-        ("CPU", "% of the current capacity", cpu * 100.0, 100.0, ratio * 100.0),
-        ("Memory", "GiB", memory * current.memory_gib, current.memory_gib, proposed.memory_gib),
-        ("Network", "Gbps", network_gbps, current.network_baseline_gbps, proposed.network_baseline_gbps),
-        ("EBS throughput", "Mbps", ebs_mbps, current.ebs_baseline_mbps, proposed.ebs_baseline_mbps),
-    )
+    limits = {
+        "cpu": ("CPU", "% of the current capacity", 100.0, ratio * 100.0),
+        "memory": ("Memory", "GiB", current.memory_gib, proposed.memory_gib),
+        "network": ("Network", "Gbps", current.network_baseline_gbps, proposed.network_baseline_gbps),
+        "ebs": ("EBS throughput", "Mbps", current.ebs_baseline_mbps, proposed.ebs_baseline_mbps),
+    }
     drawn = []
-    for metric, unit, values, limit, proposed_limit in series:
+    for name, values in series.items():
         if not np.isfinite(values[:, 3]).any():
             continue
+        metric, unit, limit, proposed_limit = limits[name]
         drawn.append(
             {
                 "metric": metric,
@@ -480,28 +488,19 @@ def charts(
                 "proposed_limit": None if proposed_limit is None else round(float(proposed_limit), 3),
             }
         )
-    return tuple(drawn)
+    return drawn
 
 
 def _rounded(values: FloatArray) -> list[float | None]:
     return [float(f"{value:.3g}") if math.isfinite(value) else None for value in values.tolist()]
 
 
-def with_limited_charts(verdicts: Sequence[Verdict], limit: int) -> list[Verdict]:
-    """Keep chart series for the first ``limit`` verdicts that have a recommendation: they are most of the size."""
-    result = []
-    left = limit
-    for item in verdicts:
-        recommendation = item.recommendation or item.potential
-        if recommendation is not None and recommendation.evidence["charts"]:
-            if left > 0:
-                left -= 1
-            else:
-                slim = dataclasses.replace(recommendation, evidence={**recommendation.evidence, "charts": []})
-                item = dataclasses.replace(
-                    item,
-                    recommendation=slim if item.recommendation else None,
-                    potential=slim if item.potential else None,
-                )
-        result.append(item)
-    return result
+def with_charts(item: Verdict, series: list[dict[str, t.Any]]) -> Verdict:
+    """The same verdict with chart series in its recommendation's (or potential's) evidence."""
+
+    def drawn(recommendation: Recommendation | None) -> Recommendation | None:
+        if recommendation is None:
+            return None
+        return dataclasses.replace(recommendation, evidence={**recommendation.evidence, "charts": series})
+
+    return dataclasses.replace(item, recommendation=drawn(item.recommendation), potential=drawn(item.potential))
