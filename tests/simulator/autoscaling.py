@@ -243,7 +243,7 @@ def update_group(cloud: Cloud, call: Call) -> _Dict:
         )
     for key in ("LaunchTemplate", "MixedInstancesPolicy"):
         if key in params:
-            wanted = {key: params[key]}
+            wanted: _Dict = {key: params[key]}
             _check_configuration(region, wanted)
             group.specification = _named(region, wanted)
     group.minimum = params.get("MinSize", group.minimum)
@@ -268,7 +268,8 @@ def _resize(cloud: Cloud, region: Region, group: Group, desired: int) -> None:
     if not group.minimum <= desired <= group.maximum:
         raise AwsError(
             "ValidationError",
-            f"New SetDesiredCapacity value {desired} is not between min value {group.minimum} and max value {group.maximum}.",
+            f"New SetDesiredCapacity value {desired} is not between min value {group.minimum} and max value "
+            f"{group.maximum}.",
         )
     while len(group.members) > desired:
         name = group.members.pop()
@@ -322,7 +323,9 @@ def describe_activities(cloud: Cloud, call: Call) -> _Dict:
     name = call.params.get("AutoScalingGroupName")
     groups = [_group(region, name)] if name else list(region.groups.values())
     rows = [activity for group in groups for activity in group.activities]
-    shown, token = page(rows, min(100, call.params.get("MaxRecords", 100)), call.params.get("NextToken"), "InvalidNextToken")
+    shown, token = page(
+        rows, min(100, call.params.get("MaxRecords", 100)), call.params.get("NextToken"), "InvalidNextToken"
+    )
     return {"Activities": list(shown), "NextToken": token}
 
 
@@ -410,7 +413,9 @@ def _step(cloud: Cloud, region: Region, group: Group, refresh: InstanceRefresh) 
         return
     name = queue[0]
     try:
-        new = replace_member(cloud, region, group, name, refresh.before if back else refresh.desired or group.specification)
+        new = replace_member(
+            cloud, region, group, name, refresh.before if back else refresh.desired or group.specification
+        )
     except AwsError as error:
         _activity(cloud, group, "Launching a new EC2 instance", False, error.message)
         if back:
@@ -503,8 +508,8 @@ def rollback_instance_refresh(cloud: Cloud, call: Call) -> _Dict:
     if not refresh.desired or version.startswith("$"):
         raise AwsError(
             "IrreversibleInstanceRefresh",
-            "The instance refresh cannot be rolled back: it has no desired configuration, or the group's launch template "
-            "version was $Latest or $Default.",
+            "The instance refresh cannot be rolled back: it has no desired configuration, or the group's launch "
+            "template version was $Latest or $Default.",
         )
     _go_back(cloud, refresh, "Requested")
     call.touched(group.name)

@@ -131,7 +131,7 @@ def spec(name: str) -> TypeSpec | None:
     optimized = ebs.get("EbsOptimizedInfo", {})
     network = row["NetworkInfo"]
     cards = network.get("NetworkCards", [])
-    family, _dot, size = name.partition(".")
+    size = name.partition(".")[2]
     credits, baseline = _CREDITS.get(name) or _CREDITS.get(f"t3.{size}", (0.0, 0.0))
     burstable = bool(row.get("BurstablePerformanceSupported"))
     return TypeSpec(

@@ -13,6 +13,7 @@ import re
 import typing as t
 
 import numpy as np
+
 from simulator import metrics
 from simulator.errors import AwsError
 from simulator.metric_store import Statistic, Window, evaluate, parse_statistic, retained_from, rounded_start
@@ -79,9 +80,7 @@ def _compute(cloud: Cloud, call: Call) -> list[_Result]:
     params = call.params
     queries = params["MetricDataQueries"]
     if len(queries) > MAXIMUM_QUERIES:
-        raise AwsError(
-            "ValidationError", "The collection MetricDataQueries must not have a size greater than 500."
-        )
+        raise AwsError("ValidationError", "The collection MetricDataQueries must not have a size greater than 500.")
     region = region_of(cloud, call)
     computed: dict[str, tuple[Array, Array]] = {}
     windows: dict[int, tuple[Window, Array]] = {}
@@ -252,7 +251,7 @@ def get_metric_statistics(cloud: Cloud, call: Call) -> _Dict:
             f"You have requested up to {window.periods:,} datapoints, which exceeds the limit of 1,440. You may reduce "
             "the datapoints requested by increasing Period, or decreasing the time range.",
         )
-    metric = {key: params[key] for key in ("Namespace", "MetricName", "Dimensions") if key in params}
+    metric: _Dict = {key: params[key] for key in ("Namespace", "MetricName", "Dimensions") if key in params}
     statistics = [parse_statistic(name) for name in (*plain, *extended)]
     found = _series_values(cloud, region_of(cloud, call), metric, window, statistics)
     points = []
@@ -359,7 +358,6 @@ def describe_alarms_for_metric(cloud: Cloud, call: Call) -> _Dict:
     chosen = [
         alarm
         for alarm in region.alarms.values()
-        if (alarm.namespace, alarm.metric) == (params["Namespace"], params["MetricName"])
-        and alarm.dimensions == wanted
+        if (alarm.namespace, alarm.metric) == (params["Namespace"], params["MetricName"]) and alarm.dimensions == wanted
     ]
     return {"MetricAlarms": [_alarm(region, alarm) for alarm in chosen]}

@@ -253,7 +253,9 @@ def get_savings_plans_coverage(cloud: Cloud, call: Call) -> _Dict:
                     "TimePeriod": _span(start, end, call.params.get("Granularity", "DAILY")),
                 }
             )
-    shown, token = page(rows, call.params.get("MaxResults", 100), call.params.get("NextToken"), "InvalidNextTokenException")
+    shown, token = page(
+        rows, call.params.get("MaxResults", 100), call.params.get("NextToken"), "InvalidNextTokenException"
+    )
     return {"SavingsPlansCoverages": list(shown), "NextToken": token}
 
 

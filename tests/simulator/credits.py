@@ -15,6 +15,7 @@ import functools
 import typing as t
 
 import numpy as np
+
 from simulator import catalog
 from simulator.usage import Demand
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from simulator import catalog, lifecycle
+from simulator import autoscaling, catalog, lifecycle
 from simulator.errors import AwsError
 from simulator.registry import account_of, apply_filters, operation, page, region_of, tag_list
 from simulator.state import STATE_CODES, Cloud, Image, Instance, Region, Volume
@@ -24,7 +24,8 @@ def _limits(params: _Dict, smallest: int, largest: int, default: int) -> int:
     if not smallest <= wanted <= largest:
         raise AwsError(
             "InvalidParameterValue",
-            f"Value ( {wanted} ) for parameter maxResults is invalid. Expecting a value between {smallest} and {largest}.",
+            f"Value ( {wanted} ) for parameter maxResults is invalid. "
+            f"Expecting a value between {smallest} and {largest}.",
         )
     return int(wanted)
 
@@ -304,7 +305,9 @@ def describe_instance_attribute(cloud: Cloud, call: Call) -> _Dict:
     }
     name = call.params["Attribute"]
     if name not in values:
-        raise AwsError("InvalidParameterValue", f"Value ({name}) for parameter attribute is invalid. Unknown attribute.")
+        raise AwsError(
+            "InvalidParameterValue", f"Value ({name}) for parameter attribute is invalid. Unknown attribute."
+        )
     key, value = values[name]
     return {"InstanceId": instance.instance_id, key: value}
 
@@ -313,7 +316,9 @@ def describe_instance_attribute(cloud: Cloud, call: Call) -> _Dict:
 def describe_credits(cloud: Cloud, call: Call) -> _Dict:
     """standard or unlimited, for burstable instances; T3 and T4g are unlimited unless told otherwise."""
     params = call.params
-    chosen = [i for i in _chosen(region_of(cloud, call), {"InstanceIds": params.get("InstanceIds")}) if i.spec.burstable]
+    chosen = [
+        i for i in _chosen(region_of(cloud, call), {"InstanceIds": params.get("InstanceIds")}) if i.spec.burstable
+    ]
     return _page(
         chosen,
         params,
@@ -349,6 +354,9 @@ def _each(
         before = instance.state
         act(region, instance)
         call.touched(instance.instance_id, instance.state != before)
+        if instance.group_name and instance.state in ("stopping", "shutting-down"):
+            # Its group finds it unhealthy, terminates it and launches another.
+            cloud.agenda.after(2 * cloud.delays.transition, lambda: autoscaling.heal(cloud))
         changes.append(
             {
                 "InstanceId": instance.instance_id,

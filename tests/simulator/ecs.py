@@ -31,7 +31,9 @@ def list_clusters(cloud: Cloud, call: Call) -> _Dict:
     """The clusters that the estate's instances name."""
     region = region_of(cloud, call)
     names = [_arn(region, "cluster", name) for name in region.clusters]
-    shown, token = page(names, call.params.get("maxResults", 100), call.params.get("nextToken"), "InvalidParameterException")
+    shown, token = page(
+        names, call.params.get("maxResults", 100), call.params.get("nextToken"), "InvalidParameterException"
+    )
     return {"clusterArns": list(shown), "nextToken": token}
 
 
@@ -59,7 +61,9 @@ def list_container_instances(cloud: Cloud, call: Call) -> _Dict:
     region = region_of(cloud, call)
     name = _cluster(region, call.params.get("cluster"))
     arns = [_arn(region, "container-instance", f"{name}/{instance[2:]}") for instance in region.clusters[name]]
-    shown, token = page(arns, call.params.get("maxResults", 100), call.params.get("nextToken"), "InvalidParameterException")
+    shown, token = page(
+        arns, call.params.get("maxResults", 100), call.params.get("nextToken"), "InvalidParameterException"
+    )
     return {"containerInstanceArns": list(shown), "nextToken": token}
 
 

@@ -12,7 +12,8 @@ import math
 import pathlib
 import typing as t
 
-import yaml
+import yaml  # type: ignore[import-untyped,unused-ignore]
+
 from simulator import catalog, lifecycle
 from simulator.clock import Clock
 from simulator.errors import EstateError
@@ -205,9 +206,9 @@ class UsageBuilder:
 
     def _profile(self, wanted: _Dict, variant: int, outer: _Dict) -> Shape:
         kind = wanted.get("profile", outer.get("profile"))
-        seed = int(wanted.get("seed", outer.get("seed", self.seed))) + variant
+        seed = int(wanted.get("seed") or outer.get("seed") or self.seed) + variant
         parameters = wanted.get("parameters", {})
-        step = int(wanted.get("step", outer.get("step", 300)))
+        step = int(wanted.get("step") or outer.get("step") or 300)
         key = json.dumps([kind, seed, parameters, step], sort_keys=True)
         if key not in self._shapes:
             self._shapes[key] = Profile(str(kind), seed, parameters, self.now, step)
@@ -537,9 +538,7 @@ class EstateBuilder:
             region.volumes[volume.volume_id] = volume
             instance.volume_ids.append(volume.volume_id)
         if one.get("elastic_ip"):
-            address = Address(
-                self.cloud.identifier("eipalloc"), lifecycle.new_public_ip(region), instance.instance_id
-            )
+            address = Address(self.cloud.identifier("eipalloc"), lifecycle.new_public_ip(region), instance.instance_id)
             region.addresses[address.allocation_id] = address
             instance.public_ip, instance.address_id = address.public_ip, address.allocation_id
         elif instance.wants_public_ip and instance.state == "running":

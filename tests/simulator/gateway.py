@@ -21,6 +21,7 @@ import typing as t
 import urllib.parse
 
 import moto.backends
+
 from simulator import (  # noqa: F401  (the modules register their operations)
     autoscaling,
     cloudwatch,
@@ -68,7 +69,7 @@ class Statistics:
         """Forget everything."""
         self.counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         self.results: collections.Counter[str] = collections.Counter()
-        self.seconds: collections.Counter[str] = collections.Counter()
+        self.seconds: collections.defaultdict[str, float] = collections.defaultdict(float)
         self.answer_bytes = 0
         self.changes: list[dict[str, t.Any]] = []
 
@@ -133,9 +134,7 @@ class Gateway:
             return self._unsigned(environ, body, start_response)
         return self._signed(environ, call, body, start_response)
 
-    def _signed(
-        self, environ: _Environ, call: Call, body: bytes, start_response: _StartResponse
-    ) -> t.Iterable[bytes]:
+    def _signed(self, environ: _Environ, call: Call, body: bytes, start_response: _StartResponse) -> t.Iterable[bytes]:
         faults = self.cloud.faults
         if faults.latency_ms:
             time.sleep(faults.latency_ms / 1000)
@@ -190,7 +189,9 @@ class Gateway:
                 "because no identity-based policy allows the action"
             )
             if call.service == "ec2":
-                raise AwsError("UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403)
+                raise AwsError(
+                    "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403
+                )
             code = "AccessDenied" if call.protocol in ("query", "rest-xml") else "AccessDeniedException"
             raise AwsError(code, message, 403 if call.protocol == "query" else 400)
 
@@ -206,7 +207,7 @@ class Gateway:
         state: dict[str, t.Any] = {}
 
         def start_response(status: str, headers: list[tuple[str, str]], _info: t.Any = None) -> t.Any:
-            state["status"], state["headers"] = int(status.split()[0]), headers
+            state["status"], state["headers"] = int(status.split(maxsplit=1)[0]), headers
             return None
 
         content = self.moto(inner, start_response)
@@ -216,7 +217,7 @@ class Gateway:
             close()
         kind = next((value for key, value in state["headers"] if key.lower() == "content-type"), "")
         page = data[:64].lstrip().lower()
-        not_found = state["status"] in (404, 501) and model is not None and not data.lstrip()[:1] in (b"{", b"<")
+        not_found = state["status"] in (404, 501) and model is not None and data.lstrip()[:1] not in (b"{", b"<")
         if state["status"] >= 400 and (page.startswith((b"<!doctype", b"<html")) or not_found):
             raise _unknown(call)
         if state["status"] >= 500 and "html" in kind:

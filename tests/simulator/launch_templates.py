@@ -22,7 +22,8 @@ def find(region: Region, identifier: str | None, name: str | None) -> LaunchTemp
         if identifier in region.templates:
             return region.templates[identifier]
         raise AwsError(
-            "InvalidLaunchTemplateId.NotFound", f"The specified launch template, with template ID {identifier}, does not exist."
+            "InvalidLaunchTemplateId.NotFound",
+            f"The specified launch template, with template ID {identifier}, does not exist.",
         )
     for template in region.templates.values():
         if template.name == name:

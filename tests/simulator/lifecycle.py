@@ -64,7 +64,9 @@ def check_stop(instance: Instance) -> None:
     """Raise EC2's error where the instance cannot be stopped."""
     name = instance.instance_id
     if instance.state not in ("running", "pending", "stopped", "stopping"):
-        raise AwsError("IncorrectInstanceState", f"The instance '{name}' is not in a state from which it can be stopped.")
+        raise AwsError(
+            "IncorrectInstanceState", f"The instance '{name}' is not in a state from which it can be stopped."
+        )
     if instance.disable_api_stop:
         raise AwsError(
             "OperationNotPermitted",
@@ -154,7 +156,8 @@ def check_type(cloud: Cloud, region: Region, instance: Instance, wanted: str) ->
         strategies = catalog.raw_types()[wanted].get("PlacementGroupInfo", {}).get("SupportedStrategies", [])
         if "cluster" not in strategies:
             raise AwsError(
-                "InvalidParameterCombination", f"The instance type '{wanted}' is not supported in cluster placement groups."
+                "InvalidParameterCombination",
+                f"The instance type '{wanted}' is not supported in cluster placement groups.",
             )
 
 
@@ -163,9 +166,9 @@ def check_image(image: Image, spec: catalog.TypeSpec) -> None:
     if image.architecture not in spec.architectures:
         raise AwsError(
             "InvalidParameterValue",
-            f"The architecture '{spec.architectures[0]}' of the specified instance type does not match the architecture "
-            f"'{image.architecture}' of the specified AMI. Specify an instance type and an AMI that have matching "
-            "architectures, and try again.",
+            f"The architecture '{spec.architectures[0]}' of the specified instance type does not match the "
+            f"architecture '{image.architecture}' of the specified AMI. Specify an instance type and an AMI "
+            "that have matching architectures, and try again.",
         )
     if image.virtualization_type not in spec.virtualization_types:
         raise AwsError(
@@ -236,8 +239,15 @@ def launch(
     for volume_id in like.volume_ids:
         old = region.volumes[volume_id]
         volume = Volume(
-            cloud.identifier("vol"), old.volume_type, old.size_gib, zone, now, instance.instance_id, old.device,
-            old.iops, old.throughput,
+            cloud.identifier("vol"),
+            old.volume_type,
+            old.size_gib,
+            zone,
+            now,
+            instance.instance_id,
+            old.device,
+            old.iops,
+            old.throughput,
         )
         region.volumes[volume.volume_id] = volume
         instance.volume_ids.append(volume.volume_id)

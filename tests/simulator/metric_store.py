@@ -21,10 +21,12 @@ import re
 import typing as t
 
 import numpy as np
+
 from simulator.errors import AwsError
 
 if t.TYPE_CHECKING:
     import numpy.typing as npt
+
     from simulator.usage import Shape
 
     Array = npt.NDArray[np.float64]
@@ -194,7 +196,7 @@ def _ranged(statistic: Statistic, rows: SortedPeriods, piece: Piece | None) -> A
         if statistic.kind == "PR":
             return np.asarray(100.0 * number / rows.counts)
         if statistic.kind == "TC":
-            return number.astype(np.float64)
+            return np.asarray(number, np.float64)
         if statistic.kind == "TS":
             return np.asarray(chosen.sum(axis=1))
         if statistic.kind == "TM":

@@ -15,6 +15,7 @@ import itertools
 import typing as t
 
 import numpy as np
+
 from simulator import catalog, credits
 from simulator.metric_store import Piece, SortedPeriods, Window, cut, periods_of
 from simulator.state import Cloud, CustomMetric, Instance, MetricKey, Region, Span, Volume
@@ -141,8 +142,7 @@ def instance_series(cloud: Cloud, instance: Instance, metric: str) -> Series | N
     if metric in _STATUS_METRICS:
         failed = 1.0 if instance.impaired and metric != "StatusCheckFailed_System" else 0.0
         pieces = tuple(
-            Piece(span.start, span.end, ONE, failed if span.end > cloud.clock.now() else 0.0)
-            for span in instance.spans
+            Piece(span.start, span.end, ONE, failed if span.end > cloud.clock.now() else 0.0) for span in instance.spans
         )
         return Series("Count", 60, pieces)
     if metric in _CREDIT_METRICS and instance.spec.burstable:

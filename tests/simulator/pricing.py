@@ -187,5 +187,7 @@ def get_attribute_values(_cloud: Cloud, call: Call) -> _Dict:
     values = sorted({one[name] for one in _products("us-east-1") if name in one})
     if not values:
         raise AwsError("NotFoundException", f"{name} is not an attribute of AmazonEC2.")
-    shown, token = page(values, call.params.get("MaxResults", 100), call.params.get("NextToken"), "InvalidNextTokenException")
+    shown, token = page(
+        values, call.params.get("MaxResults", 100), call.params.get("NextToken"), "InvalidNextTokenException"
+    )
     return {"AttributeValues": [{"Value": value} for value in shown], "NextToken": token}

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Start the simulated cloud as a process of its own, for tests and the demo.
 
-    with SimulatorProcess("estate.yml") as simulator:
-        ec2 = simulator.client("ec2", account="111111111111")
+with SimulatorProcess("estate.yml") as simulator:
+    ec2 = simulator.client("ec2", account="111111111111")
 """
 
 from __future__ import annotations

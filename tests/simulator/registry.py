@@ -76,6 +76,10 @@ def matches(wanted: t.Sequence[str], values: t.Iterable[str]) -> bool:
 Extractor = t.Callable[[t.Any], t.Iterable[str]]
 
 
+def _tag_extractor(tags: t.Callable[[t.Any], t.Mapping[str, str]], key: str) -> Extractor:
+    return lambda item: (tags(item)[key],) if key in tags(item) else ()
+
+
 def apply_filters(
     items: t.Iterable[_Item],
     filters: t.Sequence[t.Mapping[str, t.Any]],
@@ -87,8 +91,7 @@ def apply_filters(
     for one in filters:
         name, wanted = one.get("Name", ""), list(one.get("Values", []))
         if name.startswith("tag:"):
-            key = name[4:]
-            tests.append((lambda item, key=key: (tags(item)[key],) if key in tags(item) else (), wanted))
+            tests.append((_tag_extractor(tags, name[4:]), wanted))
         elif name == "tag-key":
             tests.append((lambda item: tuple(tags(item)), wanted))
         elif name in extractors:

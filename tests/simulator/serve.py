@@ -21,17 +21,17 @@ if __name__ == "__main__":
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.pop("MOTO_ACCOUNT_ID", None)  # it would win over the account of the request
 
-from moto.moto_server.werkzeug_app import (  # noqa: E402
+from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     create_backend_app,
 )
-from simulator import estate  # noqa: E402
-from simulator.control import resident_mebibytes  # noqa: E402
-from simulator.errors import EstateError  # noqa: E402
-from simulator.gateway import Gateway  # noqa: E402
-from simulator.http_server import Server  # noqa: E402
-from simulator.state import Cloud  # noqa: E402
 
+from simulator import estate
+from simulator.control import resident_mebibytes
+from simulator.errors import EstateError
+from simulator.gateway import Gateway
+from simulator.http_server import Server
+from simulator.state import Cloud
 
 #: Word in front of the colon -> (module, function) that makes the description.
 GENERATORS = {

@@ -225,9 +225,7 @@ class Region:
         try:
             return self.instances[instance_id]
         except KeyError:
-            raise AwsError(
-                "InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist"
-            ) from None
+            raise AwsError("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist") from None
 
 
 @dataclasses.dataclass(slots=True)

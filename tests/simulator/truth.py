@@ -16,6 +16,7 @@ import functools
 import typing as t
 
 import numpy as np
+
 from simulator import catalog, costs, metrics, prices
 from simulator.state import Cloud, Instance, Region, Span
 from simulator.usage import Demand, Shape
@@ -45,7 +46,7 @@ def _values(demand: Demand | None, step: int, start: float, end: float, count: i
     if demand is None:
         return np.zeros(count)
     shape = _samples(demand.shape, step, start, end)[0]
-    return np.maximum(demand.offset + demand.scale * shape.astype(np.float64), 0.0)
+    return np.asarray(np.maximum(demand.offset + demand.scale * shape.astype(np.float64), 0.0))
 
 
 def _sustained(values: Array, step: int, limit: float) -> Flags:
@@ -89,7 +90,7 @@ def span_overload(cloud: Cloud, instance: Instance, span: Span, start: float, en
         return sum(_highest(usage.get(name), step, first, last) for name in names)
 
     def values(*names: str) -> Array:
-        return np.sum([_values(usage.get(name), step, first, last, count) for name in names], axis=0)
+        return np.asarray(np.sum([_values(usage.get(name), step, first, last, count) for name in names], axis=0))
 
     vcpus = cloud.vcpus(spec)
     if metrics.credit_limited(instance) and highest("cpu") > spec.vcpus * spec.baseline_share:

@@ -32,6 +32,7 @@ import typing as t
 import zlib
 
 import numpy as np
+
 from simulator.errors import EstateError
 
 if t.TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Profile(Shape):
         p = self.parameters
         weekend = (day + 3) % 7 >= 5  # day 0 was a Thursday
         peak = p["weekend"] if weekend else 1.0
-        return np.maximum(p["low"], self._working_day(count) * peak).astype(np.float32)
+        return np.asarray(np.maximum(p["low"], self._working_day(count) * peak), np.float32)
 
     def _spiky(self, _day: int, count: int, generator: np.random.Generator) -> Floats:
         p = self.parameters
@@ -196,7 +197,7 @@ class Profile(Shape):
         date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
         days = calendar.monthrange(date.year, date.month)[1]
         peak = 1.0 if date.day >= days - 1 or date.day == 1 else p["normal"]
-        return np.maximum(p["low"], self._working_day(count) * peak).astype(np.float32)
+        return np.asarray(np.maximum(p["low"], self._working_day(count) * peak), np.float32)
 
     def _growing(self, day: int, count: int, _generator: np.random.Generator) -> Floats:
         p = self.parameters

@@ -24,6 +24,7 @@ from xml.sax.saxutils import escape
 
 import botocore.loaders
 import botocore.model
+
 from simulator import cbor
 from simulator.errors import AwsError, ModelMismatch
 
@@ -457,10 +458,7 @@ def write_error(call: Call, error: AwsError) -> Answer:
         return _http(status, "application/cbor", body, call, extra)
     inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
     if call.protocol == "ec2":
-        text = (
-            f"<Response><Errors><Error>{inner}</Error></Errors>"
-            f"<RequestID>{call.request_id}</RequestID></Response>"
-        )
+        text = f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{call.request_id}</RequestID></Response>"
     elif call.protocol == "rest-xml":
         text = f"<Error>{inner}<RequestId>{call.request_id}</RequestId></Error>"
     else:
@@ -472,9 +470,7 @@ def write_error(call: Call, error: AwsError) -> Answer:
     return _http(status, "text/xml", text.encode(), call)
 
 
-def _http(
-    status: int, kind: str, body: bytes, call: Call, extra: t.Sequence[tuple[str, str]] = ()
-) -> Answer:
+def _http(status: int, kind: str, body: bytes, call: Call, extra: t.Sequence[tuple[str, str]] = ()) -> Answer:
     headers = [("Content-Type", kind), ("x-amzn-RequestId", call.request_id), *extra]
     return Answer(status, headers, body)
 
