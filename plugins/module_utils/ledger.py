@@ -60,13 +60,17 @@ MAXIMUM_IDS = 30000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Selection:
-    """Which actions are meant; what is empty does not restrict. ``kinds`` are recommendation actions."""
+    """Which actions are meant; what is empty does not restrict. ``kinds`` are recommendation actions.
+
+    ``open_plans``: only those of plans that nothing has superseded.
+    """
 
     scopes: tuple[str, ...] = ()
     plan_ids: tuple[str, ...] = ()
     action_ids: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     statuses: tuple[Status, ...] = ()
+    open_plans: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -192,10 +196,12 @@ class Ledger:
         policy: Policy,
         now: datetime.datetime,
         *,
+        context: Mapping[str, t.Any] | None = None,
         dry_run: bool = False,
     ) -> PlanChange:
         """Judge ``recommendations`` for ``scope`` and store what changes; see :func:`plan.assemble`.
 
+        :param context: plain data about the whole scope, kept with a new plan.
         :param dry_run: only say what would change.
         :raises PlanError: when a recommendation belongs to another scope or comes twice.
         """
@@ -203,7 +209,7 @@ class Ledger:
             if self.database.postgresql and not dry_run:
                 key = int.from_bytes(hashlib.sha256(scope.encode()).digest()[:8], "big") >> 1
                 connection.execute(deps.sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-            change = self._change(connection, scope, recommendations, policy, now)
+            change = self._change(connection, scope, recommendations, policy, now, context)
             if change.changed and not dry_run:
                 self._store(connection, change, now)
         return change
@@ -215,6 +221,7 @@ class Ledger:
         recommendations: Sequence[Recommendation],
         policy: Policy,
         now: datetime.datetime,
+        context: Mapping[str, t.Any] | None,
     ) -> PlanChange:
         sa, known = deps.sqlalchemy, tables()
         actions, plans = known.actions.c, known.plans
@@ -266,6 +273,7 @@ class Ledger:
             open_actions=open_actions,
             history=history,
             taken_ids=list(taken),
+            context=context,
         )
 
     def _store(self, connection: Connection, change: PlanChange, now: datetime.datetime) -> None:
@@ -301,6 +309,7 @@ class Ledger:
                 scope=plan.scope,
                 digest=plan.digest,
                 policy=canonical_json(plan.policy.to_dict()),
+                context=canonical_json(dict(plan.context)),
                 status="open",
                 superseded_by="",
                 created_at=iso(now),
@@ -447,7 +456,11 @@ class Ledger:
             (actions.kind, selection.kinds),
             (actions.status, selection.statuses),
         )
-        return [column.in_(values) for column, values in given if values]
+        conditions: list[ColumnElement[bool]] = [column.in_(values) for column, values in given if values]
+        if selection.open_plans:
+            plans = tables().plans.c
+            conditions.append(actions.plan_id.in_(deps.sqlalchemy.select(plans.id).where(plans.status == "open")))
+        return conditions
 
     # -- approvals -----------------------------------------------------------------------
 
@@ -1172,6 +1185,7 @@ def _plan(row: t.Any) -> Plan:
         from_iso(row.created_at),
         row.status,
         row.superseded_by,
+        context=json.loads(row.context),
     )
 
 

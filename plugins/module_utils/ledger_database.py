@@ -59,6 +59,7 @@ def tables() -> types.SimpleNamespace:
         column("scope", text),
         column("digest", text),
         column("policy", text),
+        column("context", text),
         column("status", text),
         column("superseded_by", text, default=""),
         column("created_at", text),

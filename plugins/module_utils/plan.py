@@ -166,7 +166,8 @@ class Totals:
 class Plan:
     """A plan for one scope. ``open`` until another one supersedes it. Actions by rank.
 
-    Listings leave ``actions`` empty: they are read page by page.
+    Listings leave ``actions`` empty: they are read page by page. ``context`` is what was known
+    about the whole scope when the plan was made (its cost, for one); nothing is decided by it.
     """
 
     id: str
@@ -177,6 +178,7 @@ class Plan:
     status: t.Literal["open", "superseded"] = "open"
     superseded_by: str = ""
     actions: tuple[PlannedAction, ...] = ()
+    context: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, t.Any]:
         """Plain data without the actions."""
@@ -188,6 +190,7 @@ class Plan:
             "status": self.status,
             "superseded_by": self.superseded_by,
             "created_at": iso(self.created_at),
+            "context": dict(self.context),
         }
 
 
@@ -296,6 +299,7 @@ def assemble(
     open_actions: Sequence[OpenAction] = (),
     history: Mapping[str, Past] | None = None,
     taken_ids: Iterable[str] = (),
+    context: Mapping[str, t.Any] | None = None,
 ) -> PlanChange:
     """Judge ``recommendations`` and say what changes. Pure.
 
@@ -345,7 +349,7 @@ def assemble(
             dataclasses.replace(action, id=action_id(plan_id, action.recommendation), plan_id=plan_id)
             for action in actions
         ]
-    plan = Plan(plan_id, scope, digest, policy, now, actions=tuple(actions))
+    plan = Plan(plan_id, scope, digest, policy, now, actions=tuple(actions), context=context or {})
     expired = sum(action.status in NOT_BEGUN for action in open_actions)
     return PlanChange("new", plan, open_plan.id if open_plan else "", expired)
 

@@ -18,7 +18,6 @@ import typing as t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
-
 from ansible_collections.frugal.cloud.plugins.module_utils.executor import (
     Decision,
     Done,

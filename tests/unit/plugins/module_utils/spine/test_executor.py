@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import typing as t
 
 import pytest
-
 from ansible_collections.frugal.cloud.plugins.module_utils.executor import StepOutcome
 from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Ledger, Selection
 from ansible_collections.frugal.cloud.plugins.module_utils.plan import PlanError
@@ -297,7 +297,7 @@ def test_retry_waits_longer_each_time(make_world: t.Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(world.actor, "perform", throttled)
     world.executor().apply(EVERYTHING)
     assert statuses(world.ledger) == ["applied"]
-    pauses = [(later - earlier).total_seconds() for earlier, later in zip(tries[:4], tries[1:4])]
+    pauses = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(tries[:4])]
     assert pauses == [1, 2, 4]
 
 
