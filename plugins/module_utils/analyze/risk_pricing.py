@@ -44,11 +44,13 @@ LOWEST_SHARE_OF_MEDIAN = 0.5
 #: Older periods count less: half as much every so many days.
 HALF_LIFE_DAYS = 7.0
 
-#: Demand of the months to come is the past times a random factor. Usually it hardly changes: a
-#: normal spread of the logarithm. Sometimes it changes for good (release, customer, neighbour): a
+#: Demand of the months to come is the past times a random factor. Usually it changes as much as
+#: the machine's days differ: a normal spread of the logarithm, as wide as that of the daily maxima
+#: within these bounds. Sometimes it changes for good (release, customer, neighbour): a
 #: heavy-tailed spread (Student t), in whose favour speaks (LASTING_CHANGES) / (days + LASTING_CHANGES),
 #: Laplace's rule of succession for something not yet seen in so many days.
-USUAL_SPREAD = 0.14
+USUAL_SPREAD_LEAST = 0.04
+USUAL_SPREAD_MOST = 0.25
 LASTING_SPREAD = 0.40
 LASTING_FREEDOM = 3.0
 LASTING_CHANGES = 2.0
@@ -172,7 +174,7 @@ class Demand:
             self.curve * factor[:, None, None], self.averages * factor[:, None], weights, self.sample_share
         )
         lasting = LASTING_CHANGES / (self.periods * np.float32(days) + np.float32(LASTING_CHANGES))
-        return _spread_over_changes(curves, lasting)
+        return _spread_over_changes(curves, usual_spread(self.curve[..., 3], self.usable), lasting)
 
 
 def clean_statistics(statistics: FloatArray) -> tuple[FloatArray, BoolArray]:
@@ -236,36 +238,40 @@ def _steps(values: FloatArray, masses: FloatArray) -> FloatArray:
     return t.cast("FloatArray", above[:, 1:].astype(np.float32))
 
 
-@functools.cache
-def _changes() -> tuple[IntArray, FloatArray, FloatArray]:
-    """Changes of demand in grid points, with their probabilities when usual and when lasting."""
+def usual_spread(peaks: FloatArray, usable: BoolArray) -> FloatArray:
+    """How much demand usually changes: standard deviation of the logarithm of the daily maxima, (instances,)."""
     np = deps.numpy
-    step = math.log(2.0) / POINTS_PER_OCTAVE
-    shifts = np.arange(math.ceil(SPREAD_FROM / step), math.floor(SPREAD_TO / step) + 1)
-    usual = np.exp(-0.5 * (shifts * step / USUAL_SPREAD) ** 2)
-    lasting = (1.0 + (shifts * step / LASTING_SPREAD) ** 2 / LASTING_FREEDOM) ** (-(LASTING_FREEDOM + 1.0) / 2.0)
-    return shifts, usual / usual.sum(), lasting / lasting.sum()
+    counts = np.maximum(usable.sum(axis=1), 1)
+    logarithms = np.where(usable, np.log(np.maximum(peaks, np.float32(1e-4))), 0.0)
+    centred = np.where(usable, logarithms - (logarithms.sum(axis=1) / counts)[:, None], 0.0)
+    deviation = np.sqrt((centred**2).sum(axis=1) / np.maximum(counts - 1, 1))
+    return t.cast("FloatArray", np.clip(deviation, USUAL_SPREAD_LEAST, USUAL_SPREAD_MOST))
 
 
-def _spread_over_changes(curves: FloatArray, lasting: FloatArray) -> FloatArray:
-    """Average curves (instances, points) over changes of demand; ``lasting`` (instances,): how likely one is.
+def _spread_over_changes(curves: FloatArray, usual: FloatArray, lasting: FloatArray) -> FloatArray:
+    """Average curves (instances, points) over changes of demand.
 
+    ``usual``: spread of the usual changes, ``lasting``: how likely a lasting one is, both (instances,).
     A loop over shifts instead of a matrix product: BLAS threads that wait for each other on a
     busy machine take longer than the whole analysis.
     """
     np = deps.numpy
-    shifts, usual, changed = _changes()
-    size = curves.shape[1]
-    low, high = int(-shifts[0]), int(shifts[-1])
+    step = math.log(2.0) / POINTS_PER_OCTAVE
+    shifts = np.arange(math.ceil(SPREAD_FROM / step), math.floor(SPREAD_TO / step) + 1)
+    often = np.exp(-0.5 * (shifts * step / usual[:, None]) ** 2)
+    seldom = (1.0 + (shifts * step / LASTING_SPREAD) ** 2 / LASTING_FREEDOM) ** (-(LASTING_FREEDOM + 1.0) / 2.0)
+    probability = (1.0 - lasting)[:, None] * often / often.sum(axis=1, keepdims=True)
+    probability += lasting[:, None] * seldom / seldom.sum()
+    probability = probability.astype(np.float32)
+    size, low, high = curves.shape[1], int(-shifts[0]), int(shifts[-1])
     padded = np.concatenate(
         [np.repeat(curves[:, :1], high, axis=1), curves, np.repeat(curves[:, -1:], low, axis=1)], axis=1
     )
     result = np.zeros_like(curves)
-    for shift, often, seldom in zip(shifts.tolist(), usual.tolist(), changed.tolist(), strict=True):
-        probability = (often + lasting * np.float32(seldom - often)).astype(np.float32)
+    for index, shift in enumerate(shifts.tolist()):
         # Demand times exp(change) exceeds a point when today's exceeds the point `shift` places lower.
-        result += probability[:, None] * padded[:, high - shift : high - shift + size]
-    return t.cast("FloatArray", result)
+        result += probability[:, index, None] * padded[:, high - shift : high - shift + size]
+    return result
 
 
 def growth(values: FloatArray, usable: BoolArray) -> FloatArray:
