@@ -34,21 +34,33 @@ nitpicky = True
 OTHER_COLLECTION = re.compile(
     r"ansible_collections\.(?P<namespace>[a-z0-9_]+)\.(?P<name>[a-z0-9_]+)\.(?P<plugin>[a-z0-9_]+_[a-z]+)(__|$)"
 )
-DOCUMENTATION = "https://docs.ansible.com/ansible/latest/collections"
+DOCUMENTATION = "https://docs.ansible.com/ansible/latest"
+#: what antsibull-docs refers to in Ansible's own documentation
+CORE = {
+    "action_plugins": "plugins/action.html",
+    "ansible_collections.ansible.builtin": "collections/ansible/builtin/index.html",
+    "ansible_configuration_settings": "reference_appendices/config.html",
+    "common_return_values": "reference_appendices/common_return_values.html",
+    "inventory_plugins": "plugins/inventory.html",
+}
 
 
-def link_to_other_collection(_app: t.Any, _environment: t.Any, node: t.Any, content: t.Any) -> t.Any:
-    """Turn a reference to another collection's plugin into a link; None leaves it broken."""
-    found = OTHER_COLLECTION.match(str(node.get("reftarget", "")))
-    if found is None or (found["namespace"], found["name"]) == ("frugal", "cloud"):
+def link_to_ansible(_app: t.Any, _environment: t.Any, node: t.Any, content: t.Any) -> t.Any:
+    """Turn a reference to Ansible or another collection's plugin into a link; None leaves it broken."""
+    target = str(node.get("reftarget", ""))
+    found = OTHER_COLLECTION.match(target)
+    if target in CORE:
+        path = CORE[target]
+    elif found is not None and (found["namespace"], found["name"]) != ("frugal", "cloud"):
+        path = f"collections/{found['namespace']}/{found['name']}/{found['plugin']}.html"
+    else:
         return None
-    address = f"{DOCUMENTATION}/{found['namespace']}/{found['name']}/{found['plugin']}.html"
-    link = nodes.reference("", "", internal=False, refuri=address)
+    link = nodes.reference("", "", internal=False, refuri=f"{DOCUMENTATION}/{path}")
     link.append(content)
     return link
 
 
 def setup(app: t.Any) -> dict[str, bool]:
     """Called by Sphinx."""
-    app.connect("missing-reference", link_to_other_collection)
+    app.connect("missing-reference", link_to_ansible)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -130,22 +130,26 @@ def virtual_environment(name: str) -> Path:
 def _install(path: Path, pins: Path) -> None:
     python = str(path / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    fast = subprocess.run([*pip, UV], capture_output=True, text=True, check=False)
-    if fast.returncode == 0:
+    tried = subprocess.run([*pip, UV], capture_output=True, text=True, check=False)
+    if tried.returncode == 0:
         command = [str(path / "bin" / "uv"), "pip", "install", "--quiet", "--python", python, "-r", str(pins)]
-        fast = subprocess.run(
-            command,
-            env={**os.environ, "UV_CACHE_DIR": str(cache() / "uv")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if fast.returncode:
-        # A package index that only pip's own configuration knows, for one.
-        print(f"uv could not install: {fast.stderr.strip()[-500:]}\nTrying pip, which takes minutes", flush=True)
-        done = subprocess.run([*pip, "-r", str(pins)], check=False)
-        if done.returncode:
-            raise SetupError(f"pip could not install {pins.relative_to(ROOT)}: its message is above")
+        environ = {**os.environ, "UV_CACHE_DIR": str(cache() / "uv")}
+        # The machine's own certificates know a company's proxy; uv's own are there where the machine has none.
+        for certificates in ("true", "false"):
+            tried = subprocess.run(
+                command,
+                env={**environ, "UV_SYSTEM_CERTS": certificates},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if tried.returncode == 0:
+                return
+    # A package index that only pip's own configuration knows, for one.
+    print(f"uv could not install: {tried.stderr.strip()[-500:]}\nTrying pip, which takes minutes", flush=True)
+    done = subprocess.run([*pip, "-r", str(pins)], check=False)
+    if done.returncode:
+        raise SetupError(f"pip could not install {pins.relative_to(ROOT)}: its message is above")
 
 
 def link(path: Path, target: Path) -> None:
