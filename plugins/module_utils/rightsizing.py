@@ -56,7 +56,7 @@ class Request:
     options: SizingOptions
     policy: Policy
     cache: Cache
-    prices: PriceOptions = PriceOptions()
+    prices: PriceOptions = dataclasses.field(default_factory=PriceOptions)
     filters: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
     instance_ids: Sequence[str] = ()
     metrics: Sequence[str] = ("cpu", "memory", "network", "packets", "ebs", "credits")

@@ -22,11 +22,12 @@ description:
     undone with M(frugal.cloud.optimization_rollback).
 notes:
   - "IAM permissions for O(stage=apply): C(ec2:DescribeInstances), C(ec2:DescribeInstanceStatus),
+    C(ec2:DescribeInstanceAttribute),
     C(ec2:StopInstances), C(ec2:StartInstances), C(ec2:ModifyInstanceAttribute), C(sts:GetCallerIdentity); for Auto
     Scaling groups also C(autoscaling:DescribeAutoScalingGroups), C(autoscaling:DescribeInstanceRefreshes),
     C(autoscaling:StartInstanceRefresh), C(autoscaling:RollbackInstanceRefresh), C(autoscaling:UpdateAutoScalingGroup),
-    C(ec2:DescribeLaunchTemplateVersions), C(ec2:CreateLaunchTemplateVersion), C(ec2:RunInstances), C(ec2:CreateTags) and
-    C(iam:PassRole) for the template's instance profile."
+    C(ec2:DescribeLaunchTemplateVersions), C(ec2:CreateLaunchTemplateVersion), C(ec2:RunInstances), C(ec2:CreateTags)
+    and C(iam:PassRole) for the template's instance profile."
   - "IAM permissions for O(stage=verify): C(ec2:DescribeInstanceStatus), C(autoscaling:DescribeAutoScalingGroups),
     C(cloudwatch:DescribeAlarms), C(cloudwatch:GetMetricData), C(cloudwatch:ListMetrics), and those of O(stage=apply)
     where the policy rolls back by itself."

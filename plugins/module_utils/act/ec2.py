@@ -81,6 +81,8 @@ class InstanceTypeActor:
     pause: float = 5.0
     checks: float = 10.0
     kinds: tuple[str, ...] = ("ec2_instance_type",)
+    #: Instance id -> whether stop protection is on; read once, when an instance is first looked at.
+    _stop_protected: dict[str, bool] = dataclasses.field(default_factory=dict)
 
     def read(self, actions: Sequence[PlannedAction]) -> Mapping[str, Observed]:
         """State, type, tags and status checks of each instance: one listing of each, whatever their number."""
@@ -98,6 +100,7 @@ class InstanceTypeActor:
             for status in self.aws.read("ec2", "describe_instance_status", InstanceIds=list(part))["InstanceStatuses"]:
                 both = {status["SystemStatus"]["Status"], status["InstanceStatus"]["Status"]}
                 checks[status["InstanceId"]] = "ok" if both == {"ok"} else next(iter(sorted(both - {"ok"})))
+        self._read_stop_protection(running)
         observed: dict[str, Observed] = {}
         for action in actions:
             item = found.get(action.recommendation.resource.id)
@@ -109,9 +112,23 @@ class InstanceTypeActor:
                     "checks": checks.get(item["InstanceId"], "initializing"),
                     "lifecycle": item.get("InstanceLifecycle", "on-demand"),
                     "public_ip": item.get("PublicIpAddress", ""),
+                    "stop_protected": self._stop_protected.get(item["InstanceId"], False),
                 }
                 observed[action.id] = Observed(state, tags, manager_of(tags)[0])
         return observed
+
+    def _read_stop_protection(self, instance_ids: Sequence[str]) -> None:
+        """EC2 tells it one instance a call, so each is asked about once."""
+        unknown = [instance_id for instance_id in instance_ids if instance_id not in self._stop_protected]
+
+        def protected(instance_id: str) -> bool:
+            answer = self.aws.read(
+                "ec2", "describe_instance_attribute", InstanceId=instance_id, Attribute="disableApiStop"
+            )
+            return bool(answer.get("DisableApiStop", {}).get("Value", False))
+
+        with concurrent.futures.ThreadPoolExecutor(MAXIMUM_CONNECTIONS) as pool:
+            self._stop_protected.update(zip(unknown, pool.map(protected, unknown)))
 
     def decide(
         self,
@@ -142,6 +159,8 @@ class InstanceTypeActor:
             if kind == goal:
                 return Perform("start", {"instance_type": kind})
             return Perform("change_type", {"from": kind, "to": goal})
+        if kind != goal and observed.state["stop_protected"]:
+            return Refused("its stop protection is on: switch that off first, if it may be stopped", "protected")
         if kind != goal:
             return Perform("stop", {"instance_type": kind, "public_ip": observed.state["public_ip"]})
         return self._running(observed)

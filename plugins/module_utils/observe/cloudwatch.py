@@ -273,12 +273,13 @@ def _read(
                 batch = running.pop(future)
                 for number, timestamps, values in future.result():
                     query = batch[number]
+                    if not values:
+                        continue
+                    at = ((numpy.array(timestamps) - origin) // DAY).astype(numpy.intp)
+                    inside = (at >= 0) & (at < periods)
                     cells = arrays[query.usage_metric][query.instance, :, query.statistic]
-                    for timestamp, value in zip(timestamps, values):
-                        at = int((timestamp - origin) // DAY)
-                        if 0 <= at < periods:
-                            # Two series of one metric (an agent seen under two types): the larger one counts.
-                            cells[at] = numpy.fmax(cells[at], value * query.scale)
+                    # Two series of one metric (an agent seen under two types): the larger one counts.
+                    cells[at[inside]] = numpy.fmax(cells[at[inside]], numpy.array(values)[inside] * query.scale)
                 done += 1
                 progress.count(
                     f"reading usage of {instances} instances",

@@ -146,8 +146,8 @@ def read_commitments(
     here = {"Dimensions": {"Key": "REGION", "Values": [aws.region]}}
     service = {"Dimensions": {"Key": "SERVICE", "Values": ["Amazon Elastic Compute Cloud - Compute"]}}
     try:
-        reserved = _reservation_coverage(aws, period, {"And": [here, service]})
-        planned = _savings_plans_coverage(aws, period, {"And": [here, service]})
+        reserved = _or_none(lambda: _reservation_coverage(aws, period, {"And": [here, service]}))
+        planned = _or_none(lambda: _savings_plans_coverage(aws, period, {"And": [here, service]}))
     except AwsError as error:
         warnings.append(f"savings are at list price, commitments are unknown: {error}")
         return None, _any_commitment(aws)
@@ -157,6 +157,16 @@ def read_commitments(
     }
     cache.store("commitments", key, today, coverage)
     return coverage, any(coverage.values())
+
+
+def _or_none(read: t.Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Coverage by family; Cost Explorer refuses to answer where there is nothing to cover with."""
+    try:
+        return read()
+    except AwsError as error:
+        if error.code == "DataUnavailableException":
+            return {}
+        raise
 
 
 def _reservation_coverage(aws: Aws, period: Mapping[str, str], chosen: Mapping[str, t.Any]) -> dict[str, float]:
