@@ -56,6 +56,9 @@ def _has_postgresql() -> bool:
 SYSTEM_PACKAGES = {
     "venv": SystemPackage("python3-venv", "virtual environments", _has_venv),
     "git": SystemPackage("git", "the list of the collection's files", lambda: shutil.which("git") is not None),
+    "ssh-keygen": SystemPackage(
+        "openssh-client", "ansible-test's integration tests", lambda: shutil.which("ssh-keygen") is not None
+    ),
     "chromium": SystemPackage("chromium", "the browser tests", lambda: shutil.which("chromium") is not None),
     "fonts": SystemPackage(
         "fonts-liberation", "text in the browser tests", lambda: any(Path("/usr/share/fonts").rglob("*.[to]tf"))

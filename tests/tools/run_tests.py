@@ -99,11 +99,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def base_environment() -> dict[str, str]:
     """The environment of every command: our tools first, no settings of the person's own Ansible or AWS."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("ANSIBLE_", "AWS_", "FRUGAL_LEDGER", "MAKE", "MFLAGS", "PYTHONPATH", "VIRTUAL_ENV"))
-    }
+    private = ("ANSIBLE_", "AWS_", "FRUGAL_", "MAKE", "MFLAGS", "PYTHONPATH", "VIRTUAL_ENV")
+    kept = {key: value for key, value in os.environ.items() if key == "FRUGAL_CACHE" or not key.startswith(private)}
     # One thread a process for linear algebra: tiers run side by side already.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     return {
