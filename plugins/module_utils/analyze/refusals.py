@@ -122,6 +122,12 @@ def _group_refusal(group: AutoScalingGroup) -> Refusal | None:
             "redirected",
             f"{group.name} uses a launch configuration, which cannot be changed: move it to a launch template",
         )
+    if group.uses_latest_or_default:
+        return Refusal(
+            "redirected",
+            f"{group.name} follows {group.launch_template_version} of its launch template, so a failed instance refresh "
+            "could not be rolled back: let it name a version number",
+        )
     if len(set(group.instance_types)) > 1:
         return Refusal(
             "refused",

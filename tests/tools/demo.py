@@ -1,0 +1,169 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole loop on a simulated cloud: recommend, approve, apply, verify, book, report.
+
+    python tests/tools/demo.py [--seed 1] [--instances 200] [--output build/demo]
+
+Runs the same playbooks that a user runs; only the endpoint differs. Leaves report.html,
+report.json, report.csv and summary.json in the output folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from simulator.process import SimulatorProcess  # noqa: E402
+
+ACCOUNTS = {"111111111111": "production", "222222222222": "staging"}
+REGION = "us-east-1"
+DAY = 86_400.0
+#: Days before and after the change over which overload minutes are counted.
+WINDOW_DAYS = 30
+
+INVENTORY = {
+    "plugin": "frugal.cloud.scopes",
+    "accounts": [{"id": number, "name": name} for number, name in ACCOUNTS.items()],
+    "role_name": "frugal",
+    "regions": [REGION],
+}
+POLICY = {
+    "verification": {"soak_hours": 24, "rollback": "automatic"},
+    "maximum_risk": "high",
+    "approval": [{"name": "everything", "approvers": 1, "valid_days": 7}],
+}
+
+
+class Demo:
+    """One run of the loop in ``output``, against ``simulator``."""
+
+    def __init__(self, simulator: SimulatorProcess, output: Path) -> None:
+        self.simulator = simulator
+        self.output = output
+        # JSON is YAML: no library is needed to write it.
+        self.inventory = output / "scopes.yml"
+        self.inventory.write_text(json.dumps(INVENTORY, indent=2))
+        self.policy = output / "policy.yml"
+        self.policy.write_text(json.dumps(POLICY, indent=2))
+        self.environment = {
+            **os.environ,
+            **simulator.environment(next(iter(ACCOUNTS)), REGION),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOWS": "1",
+            "FRUGAL_DATA_DIR": str(output / "data"),
+            "USER": "demo",
+        }
+
+    def say(self, text: str) -> None:
+        """A headline of the demo itself."""
+        print(f"\n=== {text}", flush=True)
+
+    def play(self, playbook: str, **variables: t.Any) -> None:
+        """Run a playbook as a user would, its output straight to the terminal."""
+        variables = {
+            "frugal_as_of": self.simulator.clock()["now"],
+            "frugal_policy": str(self.policy),
+            "frugal_limit": 15,
+            # A simulated instance stops in a fraction of a second, a real one in a minute.
+            "rightsizing_wait_sleep": 0.5,
+            "rightsizing_max_in_flight": 50,
+            **variables,
+        }
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), f"frugal.cloud.{playbook}"]
+        command += ["-i", str(self.inventory), "-e", json.dumps(variables)]
+        shown = " ".join(
+            f"-e {key}={value}" for key, value in variables.items() if key in ("frugal_stage", "frugal_approve")
+        )
+        self.say(f"ansible-playbook frugal.cloud.{playbook} {shown}")
+        result = subprocess.run(command, env=self.environment, cwd=self.output, check=False)
+        if result.returncode:
+            raise SystemExit(f"frugal.cloud.{playbook} ended with exit code {result.returncode}")
+
+    def actions(self) -> dict[str, int]:
+        """Number of actions by status, from the report's own data."""
+        report = json.loads((self.output / "report.json").read_text())
+        return {status["name"]: status["count"] for status in report["summary"]["statuses"]}
+
+    def run(self) -> dict[str, t.Any]:
+        """The loop; returns what goes into summary.json (money in USD/month)."""
+        began = time.monotonic()
+        clock = self.simulator.clock()["epoch"]
+        before = self.simulator.truth(clock - WINDOW_DAYS * DAY, clock)["totals"]
+        self.play("rightsizing", frugal_stage="recommend")
+        self.play("approve", frugal_approve="all")
+        self.play("rightsizing", frugal_stage="apply")
+        applied = self.simulator.clock()["epoch"]
+        self.say("a day passes on the simulated clock")
+        self.simulator.clock(advance_seconds=25 * 3600)
+        self.play("rightsizing", frugal_stage="verify")
+        self.say("a month passes on the simulated clock")
+        self.simulator.clock(advance_seconds=WINDOW_DAYS * DAY)
+        self.play("rightsizing", frugal_stage="verify")
+        self.play("report", report_directory=str(self.output))
+        after = self.simulator.truth(applied, applied + WINDOW_DAYS * DAY)["totals"]
+        counts = self.actions()
+        return {
+            "monthly_cost_before": round(before["monthly_cost"], 2),
+            "monthly_cost_after": round(after["monthly_cost"], 2),
+            "reduction": round(1 - after["monthly_cost"] / before["monthly_cost"], 4),
+            "actions_applied": counts.get("applied", 0) + counts.get("verified", 0),
+            "actions_refused": counts.get("skipped", 0) + counts.get("rejected", 0),
+            "overload_minutes_before": round(before["overload_minutes"], 1),
+            "overload_minutes_after": round(after["overload_minutes"], 1),
+            "api_requests": self.simulator.stats()["total"],
+            "seconds": round(time.monotonic() - began, 1),
+        }
+
+
+def table(summary: dict[str, t.Any], instances: int) -> str:
+    """The summary for people."""
+    days = WINDOW_DAYS
+    rows = [
+        (f"list price of {instances} instances, before", f"{summary['monthly_cost_before']:>12,.0f} USD/month"),
+        ("after", f"{summary['monthly_cost_after']:>12,.0f} USD/month"),
+        ("reduction", f"{summary['reduction']:>12.1%}"),
+        ("changes applied", f"{summary['actions_applied']:>12}"),
+        ("changes refused, each with its reason", f"{summary['actions_refused']:>12}"),
+        (f"overload minutes in {days} days, before", f"{summary['overload_minutes_before']:>12,.0f}"),
+        ("after", f"{summary['overload_minutes_after']:>12,.0f}"),
+        ("API requests", f"{summary['api_requests']:>12}"),
+        ("seconds", f"{summary['seconds']:>12}"),
+    ]
+    width = max(len(name) for name, _value in rows)
+    return "\n".join(f"  {name.ljust(width)}  {value}" for name, value in rows)
+
+
+def main() -> None:
+    """Arguments, simulator, loop, summary."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seed", type=int, default=1, help="seed of the estate")
+    parser.add_argument("--instances", type=int, default=200)
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo")
+    arguments = parser.parse_args()
+    output = arguments.output.resolve()
+    if output.exists():
+        shutil.rmtree(output)
+    output.mkdir(parents=True)
+    instances = arguments.instances
+    print(f"starting a simulated cloud: {instances} instances in {len(ACCOUNTS)} accounts, seed {arguments.seed}")
+    with SimulatorProcess(f"demo:{arguments.seed}:{arguments.instances}") as simulator:
+        summary = Demo(simulator, output).run()
+    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    print(f"\n{table(summary, instances)}\n")
+    print(f"report: {output / 'report.html'}\nfigures: {output / 'summary.json'}")
+
+
+if __name__ == "__main__":
+    main()
