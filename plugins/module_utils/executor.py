@@ -338,13 +338,23 @@ class Executor:
         selection = self._mine(selection)
         now = self._now()
         limits = self._limits(selection, now, rollback)
-        left = self._ledger.abandoned(selection, None, now)
+        left, unbegun = self._begun(self._ledger.abandoned(selection, None, now, exactly=rollback))
         result.resumed = len(left)
-        if not rollback:
+        if rollback:
+            left = [dataclasses.replace(a, goal="restore") if a.goal == "apply" else a for a in left]
+            unbegun = []
+        else:
             for action in self._ledger.lapsed(selection, now):
                 result.outcomes.append(_ended(action, "expired", "approval_expired", EXPIRED))
-        self._foresee(left, result)
+        self._foresee(left, result, rollback)
         offset = taken = 0
+        for action in unbegun:
+            why = self._not_now(action, now)
+            if why:
+                result.deferred.append(ActionOutcome.of(action, "approved", "deferred", why, changed=False))
+            elif not limits.actions or taken < limits.actions:
+                taken += 1
+                self._foresee([action], result, rollback)
         while not limits.actions or taken < limits.actions:
             page = self._ledger.claimable(selection, now, rollback=rollback, limit=self._max_in_flight, offset=offset)
             offset += len(page)
@@ -362,10 +372,10 @@ class Executor:
                             action, goal="rollback" if rollback else "apply", previous_status=action.status
                         )
                     )
-            self._foresee(ready, result)
+            self._foresee(ready, result, rollback)
         return result
 
-    def _foresee(self, actions: Sequence[PlannedAction], result: RunResult) -> None:
+    def _foresee(self, actions: Sequence[PlannedAction], result: RunResult, rollback: bool) -> None:
         """Read and decide once for ``actions``; a step or a wait counts as reaching the goal."""
         for first in range(0, len(actions), self._max_in_flight):
             batch = actions[first : first + self._max_in_flight]
@@ -377,7 +387,7 @@ class Executor:
                 if isinstance(decision, (Perform, Wait)):
                     decision = Done()
                     flight.planned = True
-                end = _end(flight, decision)
+                end = _end(flight, decision, rollback)
                 if end is None:  # it would walk back
                     end = _End("failed", "restored", _why(decision))
                 result.outcomes.append(_ended(action, end.status, end.reason, end.why))
@@ -391,11 +401,13 @@ class Executor:
         kind = "rollback" if rollback else "apply"
         with self._ledger.run(kind, now, self._operator) as run:
             result = RunResult(run.id)
+            left, unbegun = self._begun(self._ledger.abandoned(selection, run, now, exactly=rollback))
+            # What a dead run only claimed has to pass the gates (approval, freeze, limits) again.
+            self._ledger.put_back(run, {action.id: "" for action in unbegun}, now)
+            result.resumed = len(left)
             if not rollback:
                 for action in self._ledger.expire_due(selection, now):
                     result.outcomes.append(_ended(action, "expired", "approval_expired", EXPIRED))
-            left = self._ledger.abandoned(selection, run, now)
-            result.resumed = len(left)
             total, money = self._ledger.count_claimable(selection, now, rollback=rollback)
             total = len(left) + (min(total, limits.actions) if limits.actions else total)
             already = len(result.outcomes)
@@ -403,6 +415,9 @@ class Executor:
                 self._progress.line(f"{kind}: {total} actions, {money:,.0f} USD/month, {self._max_in_flight} at a time")
             flights: dict[str, _Flight] = {}
             self._board(run, left, flights)
+            if rollback:  # half done is not to be finished but undone
+                half = {action.id: HALF_DONE for action in left if action.goal == "apply"}
+                self._turn_back(run, half, flights, now)
             taken = 0
             more = True
             while True:
@@ -441,6 +456,12 @@ class Executor:
                 self._report(kind, len(result.outcomes) - already, total, len(flights), result)
             return result
 
+    def _begun(self, actions: Sequence[PlannedAction]) -> tuple[list[PlannedAction], list[PlannedAction]]:
+        """Of a dead run's actions, those with a step (or on their way back), and those only claimed."""
+        journal = self._ledger.journal([action.id for action in actions])
+        begun = {a.id for a in actions if a.goal != "apply" or any(e.phase == "intent" for e in journal[a.id])}
+        return [a for a in actions if a.id in begun], [a for a in actions if a.id not in begun]
+
     def _round(self, run: Run, flights: dict[str, _Flight], result: RunResult) -> None:
         """One look at all actions that are due: decide, write ends, do one step of each other."""
         now = self._now()
@@ -465,7 +486,7 @@ class Executor:
                     steps.setdefault((flight.direction, decision.step), []).append((flight, decision))
                     continue
                 decision = Failed(f"{decision.step} had no effect after {tries} tries{flight.last_why}")
-            end = _end(flight, decision)
+            end = _end(flight, decision, run.kind == "rollback")
             if end is None:
                 back[flight.action.id] = _why(decision)
             elif end.keep:
@@ -548,7 +569,7 @@ class Executor:
         kept: dict[str, str] = {}
         for identity in [identity for identity in back if flights[identity].direction == "revert"]:
             flight = flights.pop(identity)
-            end = _end(flight, Failed(back.pop(identity)))
+            end = _end(flight, Failed(back.pop(identity)), run.kind == "rollback")
             if end is None or end.keep:
                 kept[identity] = end.why if end else ""
             else:
@@ -727,6 +748,7 @@ class Executor:
 
 
 EXPIRED = "its approval has ended; approve it again"
+HALF_DONE = "rolled back when it was half done"
 
 
 class _Unreadable(Exception):
@@ -751,8 +773,8 @@ class _End:
     keep: bool = False
 
 
-def _end(flight: _Flight, decision: Decision) -> _End | None:
-    """What a decision other than a step or a wait means; None: walk back first."""
+def _end(flight: _Flight, decision: Decision, rollback: bool) -> _End | None:
+    """What a decision other than a step or a wait means in this kind of run; None: walk back first."""
     action = flight.action
     if action.goal == "rollback":
         if isinstance(decision, Done):
@@ -760,6 +782,8 @@ def _end(flight: _Flight, decision: Decision) -> _End | None:
         previous: Status = action.previous_status or "applied"
         return _End(previous, "not_rolled_back", f"not rolled back: {_why(decision)}", keep=True)
     if action.goal == "restore":
+        if isinstance(decision, Done) and rollback:
+            return _End("rolled_back", "restored", f"{action.why}; it is back in its old state")
         if isinstance(decision, Done):
             return _End("failed", "restored", f"{action.why}; it is back in its old state")
         return _End("failed", "stranded", f"{action.why}; it could not be put back: {_why(decision)}")

@@ -230,10 +230,18 @@ class Ledger:
         open_actions: list[OpenAction] = []
         if open_plan:
             query = sa.select(
-                actions.id, actions.recommendation_id, actions.status, actions.reason, actions.finished_at
+                actions.id,
+                actions.recommendation_id,
+                actions.status,
+                actions.reason,
+                actions.finished_at,
+                actions.approved_until,
             ).where(actions.plan_id == open_plan.id)
-            for identity, recommendation_id, status, reason, finished in connection.execute(query):
-                open_actions.append(OpenAction(identity, recommendation_id, status, reason, finished is not None))
+            for row in connection.execute(query):
+                lapsed = row.status == "approved" and row.approved_until is not None and row.approved_until <= iso(now)
+                status: Status = "expired" if lapsed else row.status
+                begun = row.finished_at is not None
+                open_actions.append(OpenAction(row.id, row.recommendation_id, status, row.reason, begun))
         days = max(policy.retry_after_days, policy.retry_failed_after_days)
         since = iso(now - datetime.timedelta(days=min(days, 36500)))
         query = (
@@ -733,8 +741,7 @@ class Ledger:
             return [_plan(row) for row in connection.execute(sa.select(known.plans).where(known.plans.c.id.in_(ids)))]
 
     def _claimable(self, selection: Selection, now: datetime.datetime, rollback: bool) -> list[ColumnElement[bool]]:
-        sa, actions = deps.sqlalchemy, tables().actions
-        other = actions.alias("other")
+        sa, actions, other = deps.sqlalchemy, tables().actions, tables().other
         busy = (
             sa.select(other.c.id)
             .where(
@@ -761,12 +768,16 @@ class Ledger:
         actions = tables().actions.c
         return [actions.applied_at.desc(), actions.id] if rollback else [actions.rank, actions.id]
 
-    def abandoned(self, selection: Selection, run: Run | None, now: datetime.datetime) -> list[PlannedAction]:
+    def abandoned(
+        self, selection: Selection, run: Run | None, now: datetime.datetime, *, exactly: bool = False
+    ) -> list[PlannedAction]:
         """Actions in flight whose run is dead or has ended, of the selection's scopes and kinds.
 
         With ``run`` they are taken over by it (and the dead run is closed); with None they are
         only listed. A plan or action named in ``selection`` stands for its scope: what
         was begun there is finished first, whichever plan it came from.
+
+        :param exactly: only the selected actions themselves.
         """
         sa, known = deps.sqlalchemy, tables()
         actions, runs = known.actions, known.runs
@@ -775,8 +786,10 @@ class Ledger:
             conditions.append(actions.c.kind.in_(selection.kinds))
         scopes = set(selection.scopes)
         result: list[PlannedAction] = []
+        if exactly:
+            conditions += self._conditions(dataclasses.replace(selection, statuses=()))
         with self.database.read() as connection:
-            if not scopes and (selection.plan_ids or selection.action_ids):
+            if not exactly and not scopes and (selection.plan_ids or selection.action_ids):
                 named = self._conditions(dataclasses.replace(selection, kinds=(), statuses=()))
                 scopes = set(connection.execute(sa.select(actions.c.scope).where(*named).distinct()).scalars())
             if scopes:
@@ -870,6 +883,9 @@ class Ledger:
     ) -> None:
         """Give claimed actions back in the status that they had, each with a sentence why.
 
+        An empty sentence leaves the one that is there. An action whose plan was superseded
+        meanwhile, and that nobody began, expires like the rest of that plan.
+
         :param deferred: this run does not claim them again.
         :param noted: write the sentence into the journal, too (a rollback that was not possible).
         """
@@ -883,12 +899,19 @@ class Ledger:
                 .values(
                     status=actions.c.previous_status,
                     goal="apply",
-                    why=sa.bindparam("because"),
+                    why=sa.case((sa.bindparam("because") == "", actions.c.why), else_=sa.bindparam("because")),
                     deferred_by=run.id if deferred else actions.c.deferred_by,
                     updated_at=iso(now),
                 )
             )
             connection.execute(statement, [{"key": identity, "because": why} for identity, why in whys.items()])
+            plans = tables().plans.c
+            gone = sa.select(plans.id).where(plans.status == "superseded")
+            connection.execute(
+                sa.update(actions)
+                .where(actions.c.id.in_(_ids(list(whys))), actions.c.status.in_(NOT_BEGUN), actions.c.plan_id.in_(gone))
+                .values(status="expired", reason="superseded", why="its plan was superseded", updated_at=iso(now))
+            )
             if noted:
                 notes = [
                     JournalEntry(identity, run.id, now, "revert", "note", "not_rolled_back", "", {"why": why})

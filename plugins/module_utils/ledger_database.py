@@ -41,6 +41,8 @@ class LedgerError(Exception):
 def tables() -> types.SimpleNamespace:
     """The tables: ``meta, plans, actions, approvals, journal, savings, runs`` and their ``metadata``.
 
+    ``other`` is ``actions`` under another name, to compare rows with each other.
+
     Times are texts as ``plan.iso`` writes them: equal in both databases, and they sort.
     ``actions.record`` is the recommendation as zlib-compressed JSON.
     """
@@ -171,6 +173,7 @@ def tables() -> types.SimpleNamespace:
         meta=meta,
         plans=plans,
         actions=actions,
+        other=actions.alias("other"),
         approvals=approvals,
         journal=journal,
         savings=savings,

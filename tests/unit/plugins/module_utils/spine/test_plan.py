@@ -236,6 +236,16 @@ def test_expired_approvals_are_asked_for_again(make_world: t.Any, spine: t.Any) 
     assert world.ledger.make_plan(spine.SCOPE, found, DEFAULT, world.clock()).kind == "unchanged"
 
 
+def test_an_automatic_approval_that_ran_out_is_renewed_with_the_plan(make_world: t.Any, spine: t.Any) -> None:
+    world = make_world(2)
+    policy = Policy.from_dict(spine.AUTOMATIC)
+    found = [spine.recommendation(number) for number in range(2)]
+    assert world.ledger.make_plan(spine.SCOPE, found, policy, spine.NOW + 6 * DAY).kind == "unchanged"
+    assert world.ledger.make_plan(spine.SCOPE, found, policy, spine.NOW + 8 * DAY).kind == "renewed"
+    world.clock.time = spine.NOW + 8 * DAY
+    assert len(world.executor().apply(Selection()).having("applied")) == 2
+
+
 def test_what_is_in_flight_is_not_proposed_again(make_world: t.Any, spine: t.Any) -> None:
     world = make_world(1)
     with world.ledger.run("apply", spine.NOW) as run:
