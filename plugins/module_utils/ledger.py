@@ -1046,14 +1046,16 @@ class Ledger:
         with self.database.read() as connection:
             return [(_saving(row), row.scope) for row in connection.execute(query)]
 
-    def record_realised(self, savings: Sequence[Saving], now: datetime.datetime) -> int:
+    def record_realised(self, savings: Sequence[Saving], now: datetime.datetime, *, dry_run: bool = False) -> int:
         """Book realised savings; one that is booked for the same period and basis is corrected.
+
+        :param dry_run: only count.
 
         Returns how many entries are new or differ (by more than 0.005 of the currency).
         """
         sa, table = deps.sqlalchemy, tables().savings
         changed = 0
-        with self.database.write() as connection:
+        with self.database.read() if dry_run else self.database.write() as connection:
             query = sa.select(table).where(
                 table.c.kind == "realised", table.c.action_id.in_(_ids(sorted({s.action_id for s in savings})))
             )
@@ -1061,13 +1063,17 @@ class Ledger:
             for saving in savings:
                 values = _saving_values(saving, now)
                 row = booked.get((values["action_id"], values["period_start"], values["basis"]))
-                if row is None:
-                    connection.execute(sa.insert(table).values(values))
-                elif abs(row.amount - saving.amount) > 0.005 or row.period_end != values["period_end"]:
-                    connection.execute(sa.update(table).where(table.c.seq == row.seq).values(values))
-                else:
+                if row is not None and (
+                    abs(row.amount - saving.amount) <= 0.005 and row.period_end == values["period_end"]
+                ):
                     continue
                 changed += 1
+                if dry_run:
+                    continue
+                if row is None:
+                    connection.execute(sa.insert(table).values(values))
+                else:
+                    connection.execute(sa.update(table).where(table.c.seq == row.seq).values(values))
         return changed
 
     def runs(self, *, limit: int = 50) -> list[dict[str, t.Any]]:

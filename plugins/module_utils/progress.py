@@ -54,7 +54,8 @@ class Progress:
         parts = [f"{what}: {done}/{total}"]
         if note:
             parts.append(note)
-        if 0 < done < total:
+        # The first counts come too soon to tell a speed from them.
+        if 0 < done < total and now - started >= self._interval:
             parts.append(f"about {duration((now - started) / done * (total - done))} left")
         elif done >= total:
             parts.append(f"took {duration(now - started)}")

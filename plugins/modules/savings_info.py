@@ -162,10 +162,18 @@ def main() -> None:
             scopes = scopes or (Scope(aws.account, aws.region).key,)
             tomorrow = now.date() + datetime.timedelta(days=1)
             reader = functools.partial(read_daily_costs, aws, today=tomorrow)
-        write = params["book"] and not module.check_mode
-        with Ledger.open(ledger_url(params["ledger_url"]), read_only=not write) as ledger:
+        read_only = module.check_mode or not params["book"]
+        with Ledger.open(ledger_url(params["ledger_url"]), read_only=read_only) as ledger:
             selection = Selection(scopes=scopes, plan_ids=(params["plan"],) if params["plan"] else ())
-            booking = book(ledger, selection, now, read_costs=reader, source=params["cost_source"], write=write)
+            booking = book(
+                ledger,
+                selection,
+                now,
+                read_costs=reader,
+                source=params["cost_source"],
+                write=params["book"],
+                dry_run=module.check_mode,
+            )
         if aws is not None:
             api = {"requests": aws.requests, "cost": round(aws.cost.spent, 4), "calls": dict(sorted(aws.calls.items()))}
         module.exit_json(

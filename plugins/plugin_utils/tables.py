@@ -44,6 +44,12 @@ def change(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> str:
     return ", ".join(f"{before.get(key, '-')} -> {after[key]}" for key in after)
 
 
+def reason(recommendation: t.Mapping[str, t.Any]) -> str:
+    """The first reason, without the proposed type in front: its column says that already."""
+    text: str = recommendation["reasons"][0]
+    return text.removeprefix(f"{recommendation['proposed'].get('instance_type', '')}: ")
+
+
 def action_table(result: t.Mapping[str, t.Any]) -> list[str]:
     """A plan's first actions as a table, its totals, and the command that goes on."""
     actions: t.Sequence[t.Mapping[str, t.Any]] = result.get("actions", ())
@@ -61,7 +67,7 @@ def action_table(result: t.Mapping[str, t.Any]) -> list[str]:
                 item["risk"]["name"],
                 item["effort"],
                 action["status"],
-                action["why"] or item["reasons"][0],
+                action["why"] or reason(item),
             )
         )
     currency = totals["currency"]

@@ -125,8 +125,8 @@ def _group_refusal(group: AutoScalingGroup) -> Refusal | None:
     if group.uses_latest_or_default:
         return Refusal(
             "redirected",
-            f"{group.name} follows {group.launch_template_version} of its launch template, so a failed instance refresh "
-            "could not be rolled back: let it name a version number",
+            f"{group.name} follows {group.launch_template_version} of its launch template, so a failed instance "
+            "refresh could not be rolled back: let it name a version number",
         )
     if len(set(group.instance_types)) > 1:
         return Refusal(

@@ -36,8 +36,11 @@ def book(
     read_costs: CostReader | None = None,
     source: str = "",
     write: bool = False,
+    dry_run: bool = False,
 ) -> Booking:
     """Work out realised savings of ``selection`` until ``now``, and book them if ``write``.
+
+    With ``dry_run`` they are not booked, and ``booked`` says how many would be.
 
     ``read_costs`` gives the daily cost of resources by id, from ``source``; without it, and
     for actions that it knows nothing of, the list price counts.
@@ -52,7 +55,7 @@ def book(
         billed, silent = savings.from_bill(rows, resources, read_costs(wanted), now, source)
         realised += billed
     scopes = {saving.action_id: scope for saving, scope in projected}
-    booked = ledger.record_realised(realised, now) if write and realised else 0
+    booked = ledger.record_realised(realised, now, dry_run=dry_run) if write and realised else 0
     totals = savings.totals(projected, [(row, scopes[row.action_id]) for row in realised], now)
     return Booking(totals, realised, silent, booked)
 

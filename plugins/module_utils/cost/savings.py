@@ -60,7 +60,11 @@ def months(start: datetime.datetime, end: datetime.datetime) -> Iterator[tuple[d
 
 
 def at_list_price(projected: Iterable[Saving], now: datetime.datetime) -> list[Saving]:
-    """Realised savings if every changed machine ran all the time since: hours x what an hour is cheaper."""
+    """Realised savings if every changed machine ran all the time since: whole hours x what an hour is cheaper.
+
+    Only whole hours count, so that a second look within the hour finds nothing new.
+    """
+    now = now.replace(minute=0, second=0, microsecond=0)
     return [
         Saving(
             saving.action_id,

@@ -338,7 +338,7 @@ def _instance(
         hypervisor=item.get("Hypervisor", "xen"),
         boot_mode=item.get("CurrentInstanceBootMode") or item.get("BootMode") or image.get("BootMode", "legacy-bios"),
         ena_enabled=bool(item.get("EnaSupport", image.get("EnaSupport", False))),
-        nvme_capable=None,
+        nvme_capable=True if tags.get("frugal:nvme", "").lower() == "true" else None,
         root_device_type=item.get("RootDeviceType", "ebs"),
         ebs_optimized=item.get("EbsOptimized", False),
         lifecycle=item.get("InstanceLifecycle", "on-demand"),

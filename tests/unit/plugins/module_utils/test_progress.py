@@ -19,7 +19,7 @@ def test_counts_first_and_last_and_what_is_due(tmp_path: Path) -> None:
     for done in (1, 2, 5, 10):
         progress.count("reading", done, 10, "0.10 USD")
     assert path.read_text().splitlines() == [
-        "reading: 1/10, 0.10 USD, about 0 s left",
+        "reading: 1/10, 0.10 USD",
         "reading: 5/10, 0.10 USD, about 5 s left",
         "reading: 10/10, 0.10 USD, took 10 s",
     ]
