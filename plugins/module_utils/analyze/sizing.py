@@ -21,7 +21,7 @@ HEADROOMS = (0.0, 0.2, 0.3)
 
 #: One overload minute is worth this many minutes of the machine's own list price, unless
 #: ``overload_minute_price`` says otherwise. Chosen by replay: docs/decisions/0002-risk-priced-sizing.md.
-OVERLOAD_MULTIPLE = 40.0
+OVERLOAD_MULTIPLE = 30.0
 
 
 class InvalidOption(ValueError):

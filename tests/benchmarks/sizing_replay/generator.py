@@ -40,14 +40,14 @@ class Trace:
 def world(seed: int, *, traces: int = 60, days: int = 30, step_minutes: int = 5) -> list[Trace]:
     """A fleet of ``traces`` machines over ``days`` days; equal arguments give equal values."""
     random = np.random.default_rng(seed)
-    shares = random.dirichlet(np.full(len(KINDS), 2.0))
+    shares = random.dirichlet([weight for _name, weight, _make in KINDS])
     kinds = random.choice(len(KINDS), size=traces, p=shares)
     first_weekday = int(random.integers(7))
     first_day_of_month = int(random.integers(30))
     found = []
     for index, kind in enumerate(kinds):
         clock = _Clock.of(days, step_minutes, first_weekday, first_day_of_month)
-        name, make = KINDS[int(kind)]
+        name, _weight, make = KINDS[int(kind)]
         demand = make(random, clock)
         demand = _drift(random, clock, demand)
         found.append(Trace(f"{name}-{index}", np.clip(demand, 0.001, 1.0), step_minutes))
@@ -190,7 +190,7 @@ def _growing(random: np.random.Generator, clock: _Clock) -> FloatArray:
 def _shifting(random: np.random.Generator, clock: _Clock) -> FloatArray:
     load = _web(random, clock) if random.random() < 0.5 else _steady(random, clock)
     for _ in range(int(random.integers(1, 4))):
-        load[int(random.integers(clock.size)) :] *= float(np.exp(random.normal(0.05, 0.3)))
+        load[int(random.integers(clock.size)) :] *= float(np.exp(random.normal(0.1, 0.4)))
     return load
 
 
@@ -233,15 +233,15 @@ def _drift(random: np.random.Generator, clock: _Clock, load: FloatArray) -> Floa
     Slow wandering; on most, rare short spikes (package updates, log rotation, scans, restarts)
     that become more or less frequent and high over the weeks; seldom a new level or an event.
     """
-    load = load * np.exp(np.cumsum(random.normal(0.0, random.uniform(0.0, 0.03), clock.days)))[clock.day]
+    load = load * np.exp(np.cumsum(random.normal(0.0, random.uniform(0.0, 0.05), clock.days)))[clock.day]
     if random.random() < 0.6:
         rate = float(np.exp(random.uniform(np.log(0.05), np.log(3.0))))
         height = float(np.exp(random.uniform(np.log(0.02), np.log(0.5))))
         spikes = _bursts(random, clock, rate, random.uniform(1, 12), height, random.uniform(1.5, 4.0))
         wander = np.exp(np.cumsum(random.normal(0.0, 0.08, clock.days)))[clock.day]
         load = load + spikes * wander
-    if random.random() < 0.08:
-        load[int(random.integers(clock.size)) :] *= float(np.exp(random.normal(0.1, 0.3)))
+    if random.random() < 0.15:
+        load[int(random.integers(clock.size)) :] *= float(np.exp(random.normal(0.1, 0.4)))
     if random.random() < 0.15:
         start = int(random.integers(clock.size))
         length = int(random.exponential(240.0) / clock.step_minutes) + 1
@@ -253,17 +253,18 @@ def _drift(random: np.random.Generator, clock: _Clock, load: FloatArray) -> Floa
     return load
 
 
-KINDS: tuple[tuple[str, t.Callable[[np.random.Generator, _Clock], FloatArray]], ...] = (
-    ("steady", _steady),
-    ("web", _web),
-    ("weekday", _weekday),
-    ("office", _office),
-    ("nightly", _nightly),
-    ("spiky", _spiky),
-    ("month-end", _month_end),
-    ("growing", _growing),
-    ("shifting", _shifting),
-    ("cron", _cron),
-    ("bursty", _bursty),
-    ("idle", _idle),
+#: name, weight in the mix (parameter of a Dirichlet distribution), maker.
+KINDS: tuple[tuple[str, float, t.Callable[[np.random.Generator, _Clock], FloatArray]], ...] = (
+    ("steady", 4.0, _steady),
+    ("web", 5.0, _web),
+    ("weekday", 3.0, _weekday),
+    ("office", 1.0, _office),
+    ("nightly", 1.0, _nightly),
+    ("spiky", 2.0, _spiky),
+    ("month-end", 2.0, _month_end),
+    ("growing", 3.0, _growing),
+    ("shifting", 3.0, _shifting),
+    ("cron", 1.0, _cron),
+    ("bursty", 1.0, _bursty),
+    ("idle", 2.0, _idle),
 )
