@@ -40,6 +40,24 @@ API_PRICES: dict[str, float] = {
 MAXIMUM_ATTEMPTS = 10
 MAXIMUM_CONNECTIONS = 10
 
+#: AWS refused for now and did nothing; botocore's own list of such codes.
+#: https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html
+THROTTLED = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+}
 _DENIED = {
     "AccessDenied",
     "AccessDeniedException",
@@ -121,7 +139,10 @@ def sentence(error: BaseException, doing: str, account: str = "") -> AwsError:
                 f"AWS did not accept the credentials for {doing}{where} ({code}: {message}): renew or correct them",
                 code,
             )
-        return AwsError(f"AWS refused {doing}{where}: {code}: {message}", code)
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
+        # A server error that is no throttling may have come after the change.
+        unknown = status >= 500 and code not in THROTTLED
+        return AwsError(f"AWS refused {doing}{where}: {code}: {message}", code, effect_unknown=unknown)
     if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
         return AwsError(
             "No AWS credentials were found: set profile, or access_key and secret_key, or the AWS_* environment "
@@ -137,6 +158,15 @@ def sentence(error: BaseException, doing: str, account: str = "") -> AwsError:
     if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
         return AwsError(f"the connection broke during {doing}{where}: {error}", "ConnectionBroken", effect_unknown=True)
     return AwsError(f"{doing} failed{where}: {type(error).__name__}: {error}")
+
+
+class _WhenThrottled(AWSRetry):  # type: ignore[misc]
+    """Repeats a call only where AWS throttled it: any other error may have come after the change."""
+
+    @staticmethod
+    def found(response_code: str, catch_extra_error_codes: t.Sequence[str] | None = None) -> bool:
+        """Whether the error code says that nothing was done."""
+        return response_code in THROTTLED
 
 
 @dataclasses.dataclass
@@ -275,7 +305,7 @@ class Aws:
         :raises AwsError: one sentence; ``effect_unknown`` when the connection broke.
         """
         with guarded(f"{service}:{_operation(method)}", self._account):
-            call = AWSRetry.jittered_backoff(retries=MAXIMUM_ATTEMPTS, delay=0.5, max_delay=20)(
+            call = _WhenThrottled.jittered_backoff(retries=MAXIMUM_ATTEMPTS, delay=1, max_delay=20)(
                 getattr(self.client(service, writing=True), method)
             )
             return call(**arguments)

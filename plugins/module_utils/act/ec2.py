@@ -10,7 +10,7 @@ import dataclasses
 import typing as t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ansible_collections.frugal.cloud.plugins.module_utils.aws import MAXIMUM_CONNECTIONS, Aws, AwsError
+from ansible_collections.frugal.cloud.plugins.module_utils.aws import MAXIMUM_CONNECTIONS, THROTTLED, Aws, AwsError
 from ansible_collections.frugal.cloud.plugins.module_utils.executor import (
     Decision,
     Done,
@@ -34,25 +34,7 @@ IDS_PER_STATUS = 100
 IDS_PER_CALL = 50
 
 #: Trying again can help: the request was refused for now.
-_LATER = {
-    "IncorrectInstanceState",
-    "IncorrectState",
-    "RequestLimitExceeded",
-    "Throttling",
-    "ThrottlingException",
-    "InternalError",
-    "InternalFailure",
-    "Unavailable",
-    "ServiceUnavailable",
-}
-#: There is no such machine free in that zone, or the account may not have more of them.
-CAPACITY = {
-    "InsufficientInstanceCapacity",
-    "InsufficientCapacity",
-    "InstanceLimitExceeded",
-    "VcpuLimitExceeded",
-    "InsufficientHostCapacity",
-}
+_LATER = {"IncorrectInstanceState", "IncorrectState", *THROTTLED}
 
 
 def failed_outcome(error: AwsError) -> StepOutcome:
