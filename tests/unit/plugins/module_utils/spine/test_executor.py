@@ -245,6 +245,41 @@ def test_what_was_only_claimed_expires_with_its_plan(make_world: t.Any, spine: t
     assert statuses(world.ledger) == ["expired"] * 2 and world.cloud.calls == []
 
 
+def test_what_another_run_has_taken_over_is_left_to_it(
+    make_world: t.Any, spine: t.Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This run is slow, lost its lock, and another one has taken an action over: no step more."""
+    world = make_world(3)
+    real = world.actor.read
+
+    def read(actions: t.Any) -> t.Any:
+        import sqlalchemy
+
+        with world.ledger.database.write() as connection:
+            connection.execute(
+                sqlalchemy.text("UPDATE frugal_actions SET run_id = 'another' WHERE resource_id = 'i-0001'")
+            )
+        return real(actions)
+
+    monkeypatch.setattr(world.actor, "read", read)
+    result = world.executor().apply(EVERYTHING)
+    assert [(o.resource, o.reason) for o in result.deferred] == [("i-0001", "taken_over")]
+    assert sorted(statuses(world.ledger)) == ["applied", "applied", "applying"]
+    assert not [call for call in world.cloud.calls if call[1] == "i-0001"]
+
+
+def test_a_run_that_lost_its_lock_stops(make_world: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Run
+
+    world = make_world(3)
+    monkeypatch.setattr(Run, "alive", lambda self: False)
+    result = world.executor().apply(EVERYTHING)
+    assert "lost its lock" in result.interrupted and world.cloud.calls == []
+    monkeypatch.undo()
+    world.executor().apply(EVERYTHING)
+    assert statuses(world.ledger) == ["applied"] * 3
+
+
 # -- a cloud that does not do as told ----------------------------------------------------
 
 

@@ -436,6 +436,14 @@ def test_a_locked_ledger_says_so(sqlite_url: str, spine: t.Any) -> None:
         assert ledger.plans() == []
 
 
+def test_a_writer_excludes_others_from_its_beginning(sqlite_url: str, spine: t.Any) -> None:
+    """Not only from its first write: else what it has read is old when it writes."""
+    with Ledger.open(sqlite_url) as one, Ledger.open(sqlite_url, timeout=0.2) as two:
+        with one.database.write(), pytest.raises(LedgerError, match="is locked by another process"):
+            plan_of(two, spine, 1)
+        plan_of(two, spine, 1)
+
+
 def test_no_server_and_no_password_in_the_sentence() -> None:
     for address in (
         "postgresql+psycopg://frugal:hunter2@127.0.0.1:1/ledger",
