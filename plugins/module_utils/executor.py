@@ -410,6 +410,7 @@ class Executor:
                     result.outcomes.append(_ended(action, "expired", "approval_expired", EXPIRED))
             total, money = self._ledger.count_claimable(selection, now, rollback=rollback)
             total = len(left) + (min(total, limits.actions) if limits.actions else total)
+            money += sum(action.recommendation.monthly.saving for action in left)
             already = len(result.outcomes)
             if total:
                 self._progress.line(f"{kind}: {total} actions, {money:,.0f} USD/month, {self._max_in_flight} at a time")

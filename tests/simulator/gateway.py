@@ -123,6 +123,9 @@ class Gateway:
         """Answer one request."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length) if length else b""
+        if len(body) < length:
+            # The client died while it wrote: nothing was asked, and nobody waits for the answer.
+            return _send(Answer(400, [], b""), start_response)
         path = environ.get("PATH_INFO", "/")
         if path.startswith("/simulator/"):
             with self.lock:
