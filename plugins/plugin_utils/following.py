@@ -24,7 +24,7 @@ display = Display()
 INTERVAL = 0.25
 
 
-class FollowingAction(ActionBase):
+class FollowingAction(ActionBase):  # type: ignore[misc]
     """Runs the module of the same name; ``summary`` turns its result into lines to show at the end."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:

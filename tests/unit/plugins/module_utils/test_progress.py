@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.frugal.cloud.plugins.module_utils.progress import Progress, duration
 
 

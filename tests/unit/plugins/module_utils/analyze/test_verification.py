@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 
 import pytest
-
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.verification import (
     MINIMUM_SAMPLES,
     regression,

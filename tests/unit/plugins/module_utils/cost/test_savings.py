@@ -9,7 +9,6 @@ import datetime
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.savings import (
     CostDataError,
     at_list_price,
