@@ -39,8 +39,8 @@ from sizing_replay.rules import COMPUTE_OPTIMIZER, RULES
 SHAPES = {
     "generated, 30 days at 5 min": (30, 5, 40),
     "generated, 16 days at 5 min": (16, 5, 40),
-    "generated, 60 days at 5 min": (60, 5, 20),
-    "generated, 14 days at 1 min": (14, 1, 20),
+    "generated, 60 days at 5 min": (60, 5, 40),
+    "generated, 14 days at 1 min": (14, 1, 40),
 }
 #: Machine sizes, as powers of two of 1/8, on which each real trace is placed.
 PLACEMENTS = 8

@@ -411,7 +411,8 @@ class _Chunk:
             for period in range(self.cpu.averages.shape[1]):
                 above += np.maximum(self.cpu.averages[:, period, None] - sustained, 0.0)
             above /= np.maximum(self.cpu.periods, 1.0)[:, None]
-            vcpus = table.vcpus[self.current][:, None]
+            # Share of the current capacity -> vCPUs of the candidate, which may be slower ones.
+            vcpus = table.vcpus[columns] / self.ratios[:, columns]
             result[:, columns] = above * vcpus * np.float32(HOURS_PER_MONTH) * surplus[:, columns]
         return result
 

@@ -232,12 +232,28 @@ def _violated(
         return "accelerators"
     if instance.lifecycle not in candidate.usage_classes:
         return "usage_class"
-    if not candidate.current_generation and candidate.name != current.name and not options.allow_previous_generation:
+    # Staying in one's own family is not a move to a previous generation.
+    if not (candidate.current_generation or same_family or options.allow_previous_generation):
         return "generation"
     if (candidate.burstable or candidate.family.endswith("-flex")) and not (
         options.allow_burstable or same_family or current.burstable
     ):
         return "burstable"
+    if instance.architecture in candidate.architectures:
+        name = _image_violated(candidate, instance, current, options)
+        if name:
+            return name
+    if candidate.instance_storage_gb < current.instance_storage_gb and not options.allow_instance_store_loss:
+        return "instance_store"
+    if instance.efa_interfaces and not candidate.efa_supported:
+        return "efa"
+    if instance.hibernation and not candidate.hibernation_supported:
+        return "hibernation"
+    return ""
+
+
+def _image_violated(candidate: InstanceType, instance: Instance, current: InstanceType, options: SizingOptions) -> str:
+    """What the present image cannot do. Another architecture means another image, so this is asked of one's own."""
     if instance.virtualization_type not in candidate.virtualization_types:
         return "virtualization_type"
     if current.hypervisor == "nitro" and candidate.hypervisor == "xen":
@@ -255,12 +271,6 @@ def _violated(
         return "boot_mode"
     if instance.root_device_type not in candidate.root_device_types:
         return "root_device"
-    if candidate.instance_storage_gb < current.instance_storage_gb and not options.allow_instance_store_loss:
-        return "instance_store"
-    if instance.efa_interfaces and not candidate.efa_supported:
-        return "efa"
-    if instance.hibernation and not candidate.hibernation_supported:
-        return "hibernation"
     return ""
 
 

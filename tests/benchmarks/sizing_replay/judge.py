@@ -16,19 +16,18 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from sizing_replay.generator import Trace
-from sizing_replay.rules import COMPUTE_OPTIMIZER, RULES
-
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze import risk_pricing
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.risk_pricing import MINUTES_PER_MONTH, Demand
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.sizing import OVERLOAD_MULTIPLE
+from sizing_replay.generator import Trace
+from sizing_replay.rules import COMPUTE_OPTIMIZER, RULES
 
 FloatArray = npt.NDArray[np.float64]
 
 #: Shares of the current capacity that can be bought, largest first; the price is the same share.
 SIZES = 2.0 ** -np.arange(9)
 #: Worth of an overload minute in minutes of the machine's price: the sweep that draws the front.
-MULTIPLES = np.geomspace(1e-3, 1e6, 400)
+MULTIPLES = np.geomspace(1e-2, 1e5, 1_000)
 DAYS_COUNTED = 30.0
 
 

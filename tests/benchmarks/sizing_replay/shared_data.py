@@ -10,7 +10,6 @@ import math
 import pathlib
 
 import numpy as np
-
 from sizing_replay.generator import Trace
 
 #: The folder beside the checkout; its PROVENANCE.md names sources and licences.
