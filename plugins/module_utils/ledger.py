@@ -1132,11 +1132,12 @@ def _after(
 
 def _action_values(action: PlannedAction, scope: str, now: datetime.datetime) -> dict[str, t.Any]:
     recommendation = action.recommendation
+    record = recommendation.to_dict()
     return {
         "id": action.id,
         "plan_id": action.plan_id,
         "scope": scope,
-        "recommendation_id": recommendation.id,
+        "recommendation_id": record["id"],
         "change_key": change_key(recommendation),
         "resource_id": recommendation.resource.id,
         "kind": recommendation.action,
@@ -1152,7 +1153,7 @@ def _action_values(action: PlannedAction, scope: str, now: datetime.datetime) ->
         "saving": recommendation.monthly.saving,
         "currency": recommendation.monthly.currency,
         "updated_at": iso(now),
-        "record": zlib.compress(json.dumps(recommendation.to_dict(), separators=(",", ":")).encode(), 1),
+        "record": zlib.compress(json.dumps(record, separators=(",", ":")).encode(), 1),
     }
 
 

@@ -316,11 +316,12 @@ def assemble(
                 f"{recommendation.resource.id} belongs to scope {recommendation.scope.key!r}; "
                 f"a plan for {scope!r} takes only its own resources"
             )
-        if recommendation.id in seen:
+        identity = recommendation.id
+        if identity in seen:
             raise PlanError(
                 f"{recommendation.resource.id} has two recommendations for {recommendation.action}; give each only once"
             )
-        seen.add(recommendation.id)
+        seen.add(identity)
     digest = plan_digest(scope, recommendations, policy)
     plan_id = _free_id(f"plan-{digest[:12]}", set(taken_ids))
     same = open_plan is not None and open_plan.digest == digest
@@ -328,7 +329,7 @@ def assemble(
         plan_id = open_plan.id
     order = ranked(recommendations)
     actions = [
-        _planned(plan_id, rank, recommendation, judgement, policy, now, (history or {}).get(change_key(recommendation)))
+        _planned(plan_id, rank, recommendation, judgement, policy, now, _past(recommendation, history))
         for rank, (recommendation, judgement) in enumerate(zip(order, policy.judge(order)), 1)
     ]
     if open_plan is not None and same:
@@ -352,6 +353,11 @@ def assemble(
     plan = Plan(plan_id, scope, digest, policy, now, actions=tuple(actions), context=context or {})
     expired = sum(action.status in NOT_BEGUN for action in open_actions)
     return PlanChange("new", plan, open_plan.id if open_plan else "", expired)
+
+
+def _past(recommendation: Recommendation, history: Mapping[str, Past] | None) -> Past | None:
+    """What became of the same change before; nothing is hashed where there is no past at all."""
+    return history.get(change_key(recommendation)) if history else None
 
 
 def action_id(plan_id: str, recommendation: Recommendation) -> str:

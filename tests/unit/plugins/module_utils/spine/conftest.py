@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import os
 import pathlib
+import shlex
 import shutil
 import socket
 import subprocess
@@ -254,26 +255,39 @@ def postgresql_server() -> Iterator[str]:
         except (OSError, subprocess.CalledProcessError):
             pytest.skip("root may not run PostgreSQL, and there is no user postgres to run it as")
     prefix = ["runuser", "-u", "postgres", "--"] if as_root else []
-    with tempfile.TemporaryDirectory(prefix="frugal-postgresql-") as folder:
-        os.chmod(folder, 0o755)
-        data = os.path.join(folder, "data")
-        os.mkdir(data)
-        if as_root:
-            shutil.chown(data, "postgres")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="frugal-postgresql-")
+    os.chmod(folder, 0o755)
+    data = os.path.join(folder, "data")
+    os.mkdir(data)
+    if as_root:
+        shutil.chown(data, "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    control = shlex.join([*prefix, str(binaries / "pg_ctl"), "-D", data, "-w"])
+    # Ends the server when this process ends, however it ends: ansible-test forks a process for
+    # each test and lets it die without tearing down.
+    keeper = subprocess.Popen(
+        ["sh", "-c", f"cat; {control} -m immediate stop; rm -rf {shlex.quote(folder)}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
 
-        def call(*command: str) -> None:
-            subprocess.run([*prefix, *command], check=True, capture_output=True, cwd="/")
+    def call(*command: str) -> None:
+        subprocess.run([*prefix, *command], check=True, capture_output=True, cwd="/")
 
+    try:
         call(str(binaries / "initdb"), "-D", data, "-A", "trust", "-U", "frugal", "--no-sync")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         call(str(binaries / "pg_ctl"), "-D", data, "-w", "-o", options, "-l", os.path.join(data, "log"), "start")
-        try:
-            yield f"postgresql+psycopg://frugal@127.0.0.1:{port}/postgres"
-        finally:
-            call(str(binaries / "pg_ctl"), "-D", data, "-w", "-m", "immediate", "stop")
+        yield f"postgresql+psycopg://frugal@127.0.0.1:{port}/postgres"
+    finally:
+        assert keeper.stdin
+        keeper.stdin.close()
+        keeper.wait(timeout=60)
 
 
 @pytest.fixture

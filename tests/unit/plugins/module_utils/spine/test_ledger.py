@@ -235,9 +235,11 @@ from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Ledger,
 now = datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.timezone.utc)
 mode, url = sys.argv[1:]
 with Ledger.open(url) as ledger, ledger.run("apply", now) as run:
+    print("ready", flush=True)
     sys.stdin.readline()
     while claimed := ledger.claim(run, Selection(), 7 if mode == "all" else 3, now):
         print("\\n".join(action.id for action in claimed), flush=True)
+        time.sleep(0.005)  # lets the other one have its turn on a busy machine
         if mode == "hang":
             print("hanging", flush=True)
             time.sleep(600)
@@ -255,10 +257,17 @@ def worker(mode: str, url: str) -> subprocess.Popen[str]:
     )
 
 
+def begin(process: subprocess.Popen[str]) -> None:
+    """Wait until the process has opened the ledger and holds its run's lock."""
+    assert process.stdout and process.stdout.readline() == "ready\n"
+
+
 def test_two_processes_claim_four_hundred_actions_none_twice(ledger_url: str, spine: t.Any) -> None:
     with Ledger.open(ledger_url) as ledger:
         plan_of(ledger, spine, 400)
         workers = [worker("all", ledger_url) for _ in range(2)]
+        for process in workers:
+            begin(process)
         for process in workers:
             assert process.stdin
             process.stdin.write("go\n")
@@ -274,6 +283,7 @@ def test_the_death_of_a_process_frees_its_actions(ledger_url: str, spine: t.Any)
     with Ledger.open(ledger_url) as ledger:
         plan_of(ledger, spine, 4)
         process = worker("hang", ledger_url)
+        begin(process)
         assert process.stdin and process.stdout
         process.stdin.write("go\n")
         process.stdin.flush()
