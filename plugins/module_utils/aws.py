@@ -12,9 +12,11 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import datetime
+import functools
 import threading
 import typing as t
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ansible_collections.amazon.aws.plugins.module_utils.botocore import get_aws_connection_info
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
@@ -116,11 +118,16 @@ class ApiCost:
             total = self.spent + API_PRICES[unit] * count
             if total > self.limit:
                 raise ApiCostExceeded(
-                    f"reading {count} x {unit} would bring this run's paid API calls to {total:.2f} USD, more than "
-                    f"max_api_cost ({self.limit:.2f} USD): raise max_api_cost, shorten the list of metrics or filter "
-                    "the instances"
+                    f"reading {count} x {unit} would bring this run's paid API calls to {_cents(total)} USD, more than "
+                    f"max_api_cost ({_cents(self.limit)} USD): raise max_api_cost, shorten the list of metrics or "
+                    "filter the instances"
                 )
             self._spent[unit] += count
+
+
+def _cents(amount: float) -> str:
+    """``1.25``, or ``0.0024`` where cents would not show it."""
+    return f"{amount:.2f}" if amount >= 0.1 else f"{amount:.2g}"
 
 
 def sentence(error: BaseException, doing: str, account: str = "") -> AwsError:
@@ -132,6 +139,9 @@ def sentence(error: BaseException, doing: str, account: str = "") -> AwsError:
     if isinstance(error, exceptions.ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
         message = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
+        if error.operation_name == "AssumeRole":
+            # The role is assumed by the first call of something else.
+            doing = "sts:AssumeRole"
         if code in _DENIED:
             return AwsError(f"AWS denied {doing}{where} ({code}: {message}): grant that permission to the caller", code)
         if code in _BAD_CREDENTIALS:
@@ -187,7 +197,7 @@ class Aws:
     cost: ApiCost = dataclasses.field(default_factory=lambda: ApiCost(float("inf")))
     calls: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
-    _clients: dict[tuple[str, str, bool], t.Any] = dataclasses.field(default_factory=dict)
+    _clients: dict[tuple[str, str, bool, object], t.Any] = dataclasses.field(default_factory=dict)
     _session: t.Any = None
     _account: str = ""
 
@@ -219,6 +229,8 @@ class Aws:
                     region_name=self.region,
                 )
                 self._session = self._assume_role(source) if self.role_arn else source
+                parsers = self._session._session.get_component("response_parser_factory")
+                parsers.set_parser_defaults(timestamp_parser=_moment)
         return self._session
 
     def _assume_role(self, source: t.Any) -> t.Any:
@@ -231,7 +243,7 @@ class Aws:
             client = source.client(
                 service, verify=self.connection.get("verify"), config=self._configuration(False), **arguments
             )
-            client.meta.events.register("before-send", self._count)
+            client.meta.events.register("before-send", functools.partial(self._count, service))
             return client
 
         extra: dict[str, t.Any] = {"RoleSessionName": self.role_session_name}
@@ -256,9 +268,18 @@ class Aws:
         given = self.connection.get("aws_config")
         return config.merge(given) if given is not None else config
 
-    def client(self, service: str, region: str = "", writing: bool = False) -> t.Any:
-        """A client of ``service``, made once; ``writing`` clients do not retry broken connections."""
-        key = (service, region or self.region, writing)
+    def client(
+        self,
+        service: str,
+        region: str = "",
+        writing: bool = False,
+        prepare: Callable[[t.Any], None] | None = None,
+    ) -> t.Any:
+        """A client of ``service``, made once; ``writing`` clients do not retry broken connections.
+
+        ``prepare`` is called on a client of its own, once.
+        """
+        key = (service, region or self.region, writing, prepare)
         with self._lock:
             if key not in self._clients:
                 client = self.session.client(
@@ -268,12 +289,15 @@ class Aws:
                     verify=self.connection.get("verify"),
                     config=self._configuration(writing),
                 )
-                client.meta.events.register("before-send", self._count)
+                client.meta.events.register("before-send", functools.partial(self._count, service))
+                if prepare is not None:
+                    prepare(client)
                 self._clients[key] = client
             return self._clients[key]
 
-    def _count(self, event_name: str = "", **_unused: t.Any) -> None:
-        _before_send, service, operation = (*event_name.split("."), "", "")[:3]
+    def _count(self, service: str, event_name: str = "", **_unused: t.Any) -> None:
+        # The event names the service in botocore's own way (auto-scaling); users know it as in IAM policies.
+        operation = event_name.rpartition(".")[2]
         with self._lock:
             self.calls[f"{service}:{operation}"] += 1
 
@@ -289,15 +313,29 @@ class Aws:
             self._account = self.read("sts", "get_caller_identity")["Account"]
         return self._account
 
-    def read(self, service: str, method: str, region: str = "", **arguments: t.Any) -> t.Any:
+    def read(
+        self,
+        service: str,
+        method: str,
+        region: str = "",
+        prepare: Callable[[t.Any], None] | None = None,
+        **arguments: t.Any,
+    ) -> t.Any:
         """Call a reading operation. :raises AwsError: one sentence."""
         with guarded(f"{service}:{_operation(method)}", self._account):
-            return getattr(self.client(service, region), method)(**arguments)
+            return getattr(self.client(service, region, prepare=prepare), method)(**arguments)
 
-    def pages(self, service: str, method: str, region: str = "", **arguments: t.Any) -> Iterator[dict[str, t.Any]]:
+    def pages(
+        self,
+        service: str,
+        method: str,
+        region: str = "",
+        prepare: Callable[[t.Any], None] | None = None,
+        **arguments: t.Any,
+    ) -> Iterator[dict[str, t.Any]]:
         """Yield the pages of a reading operation, as they come. :raises AwsError: one sentence."""
         with guarded(f"{service}:{_operation(method)}", self._account):
-            yield from self.client(service, region).get_paginator(method).paginate(**arguments)
+            yield from self.client(service, region, prepare=prepare).get_paginator(method).paginate(**arguments)
 
     def write(self, service: str, method: str, **arguments: t.Any) -> t.Any:
         """Call a changing operation once; repeat it only where AWS throttled it.
@@ -318,6 +356,16 @@ def guarded(doing: str, account: str = "") -> Iterator[None]:
         yield
     except (deps.botocore_exceptions.BotoCoreError, deps.botocore_exceptions.ClientError) as error:
         raise sentence(error, doing, account) from error
+
+
+def _moment(value: t.Any) -> datetime.datetime:
+    """A timestamp of an answer. AWS writes ISO 8601, for which botocore's general parser takes 0.1 ms."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            moment = datetime.datetime.fromisoformat(value)
+            if moment.tzinfo is not None:
+                return moment
+    return t.cast(datetime.datetime, deps.botocore_utils.parse_timestamp(value))
 
 
 def _operation(method: str) -> str:

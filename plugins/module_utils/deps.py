@@ -21,16 +21,17 @@ import traceback
 import typing as t
 
 if t.TYPE_CHECKING:
-    import boto3 as boto3
-    import jinja2 as jinja2
-    import numpy as numpy
-    import psycopg as psycopg
-    import sqlalchemy as sqlalchemy
-    import yaml as yaml
+    import boto3
+    import jinja2
+    import numpy
+    import psycopg
+    import sqlalchemy
+    import yaml
     from botocore import config as botocore_config
     from botocore import credentials as botocore_credentials
     from botocore import exceptions as botocore_exceptions
     from botocore import session as botocore_session
+    from botocore import utils as botocore_utils
     from scipy import stats as scipy_stats
 
     __all__ = [
@@ -39,6 +40,7 @@ if t.TYPE_CHECKING:
         "botocore_credentials",
         "botocore_exceptions",
         "botocore_session",
+        "botocore_utils",
         "jinja2",
         "numpy",
         "psycopg",
@@ -54,6 +56,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "botocore_credentials": ("botocore.credentials", "botocore"),
     "botocore_exceptions": ("botocore.exceptions", "botocore"),
     "botocore_session": ("botocore.session", "botocore"),
+    "botocore_utils": ("botocore.utils", "botocore"),
     "jinja2": ("jinja2", "jinja2"),
     "numpy": ("numpy", "numpy"),
     "psycopg": ("psycopg", "psycopg[binary]"),

@@ -137,30 +137,25 @@ def find_idle(aws: Aws, request: Request, progress: Progress) -> Findings:
     """The one question of average CPU: which instances are idle? Nothing else is read, nothing priced."""
     scope = Scope(aws.account, aws.region)
     fleet = read_fleet(aws, request.filters, request.instance_ids, details=False)
-    usage = cloudwatch.read_usage(
+    usage = cloudwatch.read_averages(
         aws,
         fleet.instances,
-        {},
-        ("cpu_percent",),
+        "cpu_percent",
         request.as_of,
         request.lookback_days,
-        statistics=("Average",),
-        trust_before_restart=True,
         cache=request.cache,
         progress=progress,
     )
-    verdicts = _idle_verdicts(aws, fleet.instances, usage, request.options)
+    verdicts = _idle_verdicts(aws, fleet.instances, usage, request)
     return Findings(scope, verdicts, _summary(aws, request, fleet, verdicts, None, usage), fleet.warnings)
 
 
-def _idle_verdicts(aws: Aws, instances: Sequence[Instance], usage: FleetUsage, options: SizingOptions) -> list[Verdict]:
-    numpy = deps.numpy
+def _idle_verdicts(aws: Aws, instances: Sequence[Instance], usage: FleetUsage, request: Request) -> list[Verdict]:
     if not instances or "cpu_percent" not in usage.metrics:
         return []
-    daily = usage.metrics["cpu_percent"][:, :, STATISTICS.index("Average")]
-    days = (~numpy.isnan(daily)).sum(axis=1)
-    average = numpy.where(days > 0, numpy.nansum(daily, axis=1) / numpy.maximum(days, 1), numpy.nan)
-    idle = idle_instances(average, options)
+    average = usage.metrics["cpu_percent"][:, 0, STATISTICS.index("Average")]
+    idle = idle_instances(average, request.options)
+    limit = request.options.idle_cpu_percent
     return [
         Verdict(
             resource_id=instance.instance_id,
@@ -169,7 +164,7 @@ def _idle_verdicts(aws: Aws, instances: Sequence[Instance], usage: FleetUsage, o
             outcome="kept",
             finding="idle",
             reasons=(
-                f"average CPU was {average[row]:.2f} % over {days[row]} days, less than {options.idle_cpu_percent:g} %",
+                f"average CPU was {average[row]:.2f} % in the last {request.lookback_days} days, less than {limit:g} %",
             ),
             binding_constraint="idle",
         )
@@ -226,6 +221,9 @@ def _summary(
         entry["resources"] += 1
         if verdict.recommendation is not None:
             entry["monthly_saving"] = round(entry["monthly_saving"] + verdict.recommendation.monthly.saving, 2)
+        elif verdict.outcome in ("refused", "redirected"):
+            # What binds the size that it might have says nothing about why it is left alone.
+            reasons[verdict.outcome] += 1
         elif verdict.outcome != "kept":
             reasons[verdict.binding_constraint or verdict.outcome] += 1
     recommended = [verdict.recommendation for verdict in verdicts if verdict.recommendation is not None]

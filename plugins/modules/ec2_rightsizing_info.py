@@ -11,7 +11,7 @@ module: ec2_rightsizing_info
 short_description: Find EC2 instances that cost more than they need
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Reads all instances of one account in one region, their usage, all instance types and prices, and says which type
     each instance and Auto Scaling group should have, why, at what risk and for what money.
@@ -26,7 +26,7 @@ notes:
     C(cloudwatch:GetMetricData), C(cloudwatch:ListMetrics), C(pricing:GetProducts), C(sts:GetCallerIdentity); and, for
     O(commitments=cost_explorer), C(ce:GetReservationCoverage), C(ce:GetSavingsPlansCoverage),
     C(savingsplans:DescribeSavingsPlans), C(ec2:DescribeReservedInstances)."
-  - GetMetricData, ListMetrics and Cost Explorer cost money; RV(api.cost) says how much and O(max_api_cost) caps it.
+  - GetMetricData, ListMetrics and Cost Explorer cost money; RV(api) says how much and O(max_api_cost) caps it.
   - Recommendations are handed on in a file, RV(recommendations_path); the result holds the first O(limit) only.
 extends_documentation_fragment:
   - frugal.cloud.aws
@@ -101,7 +101,7 @@ idle:
   returned: success
   type: list
   elements: dict
-  sample: [{resource_id: i-0123456789abcdef0, reasons: ["average CPU was 1.20 % over 15 days, less than 5 %"]}]
+  sample: [{resource_id: i-0123456789abcdef0, reasons: ["average CPU was 1.20 % in the last 14 days, less than 5 %"]}]
 recommendations_path:
   description: File with all recommendations (gzip, one JSON object a line), for M(frugal.cloud.optimization_plan).
   returned: when O(data_directory) is set

@@ -16,11 +16,13 @@ import datetime
 import hashlib
 import itertools
 import math
+import threading
 import typing as t
 from collections.abc import Iterator, Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import MAXIMUM_CONNECTIONS, Aws
+from ansible_collections.frugal.cloud.plugins.module_utils.observe import answers
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cache import Cache
 from ansible_collections.frugal.cloud.plugins.module_utils.progress import Progress
 from ansible_collections.frugal.cloud.plugins.module_utils.resources import (
@@ -31,7 +33,11 @@ from ansible_collections.frugal.cloud.plugins.module_utils.resources import (
 )
 
 if t.TYPE_CHECKING:
+    import numpy
+    import numpy.typing
     from ansible_collections.frugal.cloud.plugins.module_utils.resources import FloatArray
+
+    IntArray = numpy.typing.NDArray[numpy.intp]
 
 QUERIES_PER_REQUEST = 500
 POINTS_PER_PAGE = 100_800
@@ -40,6 +46,9 @@ POINTS_PER_QUERY = POINTS_PER_PAGE // QUERIES_PER_REQUEST
 DAY = 86_400
 #: CloudWatch keeps one-hour data for 455 days; a longer window has nothing more to give.
 MAXIMUM_LOOKBACK_DAYS = 200
+
+#: (name, value) of each dimension, by name.
+Dimensions = tuple[tuple[str, str], ...]
 
 _EVERY = STATISTICS
 _PEAKS = ("p99", "Maximum")
@@ -100,19 +109,39 @@ class Series:
 
     namespace: str
     name: str
-    dimensions: tuple[tuple[str, str], ...]
+    dimensions: Dimensions
     statistic: str = "Average"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Query:
-    """One MetricDataQuery: its series, and which cells of which array its points go to."""
+class _Queries:
+    """One statistic of one usage metric, asked for many instances: a query for each of ``rows``.
+
+    ``rows`` are positions of instances, ``scales`` what each point is multiplied by.
+    ``dimensions`` is None where an instance's id is all. Queries of 10,000 instances as
+    objects of their own would be 100 MB.
+    """
 
     usage_metric: str
-    instance: int
+    namespace: str
+    name: str
     statistic: int
-    series: Series
-    scale: float
+    rows: IntArray
+    scales: FloatArray
+    dimensions: Sequence[Dimensions] | None = None
+
+    def series(self, position: int, instances: Sequence[Instance]) -> Series:
+        """What the query at ``position`` asks for."""
+        dimensions: Dimensions
+        if self.dimensions is None:
+            dimensions = (("InstanceId", instances[self.rows[position]].instance_id),)
+        else:
+            dimensions = self.dimensions[position]
+        return Series(self.namespace, self.name, dimensions, STATISTICS[self.statistic])
+
+
+#: Queries from one position to another that go into one request.
+_Part = tuple[_Queries, int, int]
 
 
 def window(as_of: datetime.datetime, lookback_days: int) -> tuple[datetime.datetime, int]:
@@ -129,7 +158,6 @@ def read_usage(
     as_of: datetime.datetime,
     lookback_days: int,
     *,
-    statistics: Sequence[str] = STATISTICS,
     trust_before_restart: bool = False,
     cache: Cache | None = None,
     progress: Progress | None = None,
@@ -145,34 +173,83 @@ def read_usage(
     :raises AwsError: when CloudWatch refuses.
     """
     start, periods = window(as_of, lookback_days)
-    queries = list(_queries(aws, instances, catalog, usage_metrics, statistics))
-    key = [
-        aws.account,
-        aws.region,
-        start.isoformat(),
-        as_of.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H"),
-        _digest(queries),
-    ]
-    arrays = cache.load_arrays("usage", key) if cache else None
-    if arrays is None:
-        aws.cost.charge("cloudwatch metric", len(queries))
-        arrays = _read(aws, queries, len(instances), start, periods, as_of, progress or Progress())
-        if cache:
-            cache.store_arrays("usage", key, arrays, keep_seconds=3600)
+    queries = list(_queries(aws, instances, catalog, usage_metrics))
+    usage = _usage(aws, instances, queries, _Grid(start, DAY, periods), as_of, cache, progress)
     if not trust_before_restart:
         for index, instance in enumerate(instances):
             if instance.launch_time is not None and instance.launch_time > start:
                 first = math.ceil((instance.launch_time - start).total_seconds() / DAY)
-                for values in arrays.values():
+                for values in usage.metrics.values():
                     values[index, :first] = math.nan
-    sources = {query.usage_metric: f"CloudWatch {query.series.namespace}" for query in queries}
+    return usage
+
+
+def read_averages(
+    aws: Aws,
+    instances: Sequence[Instance],
+    usage_metric: str,
+    as_of: datetime.datetime,
+    lookback_days: int,
+    *,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> FleetUsage:
+    """Read the average of one metric over the whole lookback as its only period.
+
+    CloudWatch rounds the start of a window down, the further back the coarser
+    (API_GetMetricData, StartTime); so does this, which keeps the period whole.
+
+    :raises ApiCostExceeded: before anything is read, when ``max_api_cost`` would not do.
+    :raises AwsError: when CloudWatch refuses.
+    """
+    step = 60 if lookback_days < 15 else 300 if lookback_days < 63 else 3600
+    seconds = lookback_days * DAY
+    begin = (as_of.timestamp() - seconds) // step * step
+    start = datetime.datetime.fromtimestamp(begin, datetime.timezone.utc)
+    queries = list(_queries(aws, instances, {}, (usage_metric,), ("Average",)))
+    end = start + datetime.timedelta(seconds=seconds)
+    return _usage(aws, instances, queries, _Grid(start, seconds, 1), end, cache, progress)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Grid:
+    """``periods`` periods of ``seconds`` each from ``start``."""
+
+    start: datetime.datetime
+    seconds: int
+    periods: int
+
+
+def _usage(
+    aws: Aws,
+    instances: Sequence[Instance],
+    queries: Sequence[_Queries],
+    grid: _Grid,
+    end: datetime.datetime,
+    cache: Cache | None,
+    progress: Progress | None,
+) -> FleetUsage:
+    key = [
+        aws.account,
+        aws.region,
+        grid.start.isoformat(),
+        grid.seconds,
+        end.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H"),
+        _digest(queries, instances),
+    ]
+    arrays = cache.load_arrays("usage", key) if cache else None
+    if arrays is None:
+        aws.cost.charge("cloudwatch metric", sum(part.rows.size for part in queries))
+        arrays = _read(aws, queries, instances, grid, end, progress or Progress())
+        if cache:
+            cache.store_arrays("usage", key, arrays, keep_seconds=3600)
     return FleetUsage(
         instance_ids=[instance.instance_id for instance in instances],
-        start=start,
-        period_seconds=DAY,
-        periods=periods,
+        start=grid.start,
+        period_seconds=grid.seconds,
+        periods=grid.periods,
         metrics=arrays,
-        sources=sources,
+        sources={part.usage_metric: f"CloudWatch {part.namespace}" for part in queries},
     )
 
 
@@ -181,37 +258,51 @@ def _queries(
     instances: Sequence[Instance],
     catalog: Mapping[str, InstanceType],
     usage_metrics: Sequence[str],
-    statistics: Sequence[str],
-) -> Iterator[_Query]:
+    statistics: Sequence[str] = STATISTICS,
+) -> Iterator[_Queries]:
+    numpy = deps.numpy
     for metric in usage_metrics:
         if metric == "memory_percent":
             yield from _memory_queries(aws, instances, catalog)
             continue
         source = SOURCES[metric]
-        chosen = [STATISTICS.index(name) for name in source.statistics if name in statistics]
-        for index, instance in enumerate(instances):
-            kind = catalog.get(instance.instance_type)
-            if source.only and (kind is None or not _has(kind, source.only)):
-                continue
-            scale = 1.0 / instance.sample_seconds if source.per_second else 1.0
-            dimensions = (("InstanceId", instance.instance_id),)
-            for statistic in chosen:
-                series = Series(source.namespace, source.name, dimensions, STATISTICS[statistic])
-                yield _Query(metric, index, statistic, series, scale)
+        rows = [
+            index
+            for index, instance in enumerate(instances)
+            if not source.only or _has(catalog.get(instance.instance_type), source.only)
+        ]
+        if not rows:
+            continue
+        scales = [1.0 / instances[index].sample_seconds if source.per_second else 1.0 for index in rows]
+        for name in source.statistics:
+            if name in statistics:
+                yield _Queries(
+                    metric,
+                    source.namespace,
+                    source.name,
+                    STATISTICS.index(name),
+                    numpy.array(rows, dtype=numpy.intp),
+                    numpy.array(scales, dtype=numpy.float32),
+                )
 
 
-def _digest(queries: Sequence[_Query]) -> str:
+def _digest(queries: Sequence[_Queries], instances: Sequence[Instance]) -> str:
     digest = hashlib.sha256()
-    for query in queries:
-        digest.update(repr(query).encode())
+    for instance in instances:
+        digest.update(f"{instance.instance_id} ".encode())
+    for part in queries:
+        digest.update(repr((part.usage_metric, part.namespace, part.name, part.statistic, part.dimensions)).encode())
+        digest.update(part.rows.tobytes() + part.scales.tobytes())
     return digest.hexdigest()
 
 
-def _has(kind: InstanceType, feature: str) -> bool:
+def _has(kind: InstanceType | None, feature: str) -> bool:
+    if kind is None:
+        return False
     return kind.burstable if feature == "burstable" else kind.hypervisor == feature
 
 
-def _memory_queries(aws: Aws, instances: Sequence[Instance], catalog: Mapping[str, InstanceType]) -> Iterator[_Query]:
+def _memory_queries(aws: Aws, instances: Sequence[Instance], catalog: Mapping[str, InstanceType]) -> Iterator[_Queries]:
     """Memory of every instance whose agent publishes it; the agent's dimensions are only known by listing.
 
     A series that carries the InstanceType of an earlier, larger or smaller type is scaled
@@ -223,7 +314,9 @@ def _memory_queries(aws: Aws, instances: Sequence[Instance], catalog: Mapping[st
     for namespace, name in itertools.chain.from_iterable(MEMORY_SOURCES[system] for system in sorted(systems)):
         if not missing:
             break
-        found: set[str] = set()
+        rows: list[int] = []
+        scales: list[float] = []
+        series: list[Dimensions] = []
         for dimensions in _listed(aws, namespace, name):
             named = dict(dimensions)
             instance_id = named.get("InstanceId", "")
@@ -231,15 +324,23 @@ def _memory_queries(aws: Aws, instances: Sequence[Instance], catalog: Mapping[st
                 continue
             index = position[instance_id]
             then, now = catalog.get(named.get("InstanceType", "")), catalog.get(instances[index].instance_type)
-            scale = then.memory_gib / now.memory_gib if then and now else 1.0
-            found.add(instance_id)
-            for statistic in _PEAKS:
-                series = Series(namespace, name, dimensions, statistic)
-                yield _Query("memory_percent", index, STATISTICS.index(statistic), series, scale)
-        missing -= found
+            rows.append(index)
+            scales.append(then.memory_gib / now.memory_gib if then and now else 1.0)
+            series.append(dimensions)
+        missing -= {instances[index].instance_id for index in rows}
+        for statistic in _PEAKS if rows else ():
+            yield _Queries(
+                "memory_percent",
+                namespace,
+                name,
+                STATISTICS.index(statistic),
+                deps.numpy.array(rows, dtype=deps.numpy.intp),
+                deps.numpy.array(scales, dtype=deps.numpy.float32),
+                series,
+            )
 
 
-def _listed(aws: Aws, namespace: str, name: str) -> Iterator[tuple[tuple[str, str], ...]]:
+def _listed(aws: Aws, namespace: str, name: str) -> Iterator[Dimensions]:
     """Dimensions of every series of a metric; ListMetrics gives 500 a page."""
     for page in aws.pages("cloudwatch", "list_metrics", Namespace=namespace, MetricName=name):
         aws.cost.charge("ListMetrics request", 1)
@@ -247,51 +348,94 @@ def _listed(aws: Aws, namespace: str, name: str) -> Iterator[tuple[tuple[str, st
             yield tuple(sorted((item["Name"], item["Value"]) for item in metric.get("Dimensions", ())))
 
 
+def _parts(queries: Sequence[_Queries]) -> Iterator[list[_Part]]:
+    """All queries, in requests of at most 500."""
+    request: list[_Part] = []
+    room = QUERIES_PER_REQUEST
+    for part in queries:
+        at = 0
+        while at < part.rows.size:
+            taken = min(room, part.rows.size - at)
+            request.append((part, at, at + taken))
+            at += taken
+            room -= taken
+            if not room:
+                yield request
+                request, room = [], QUERIES_PER_REQUEST
+    if request:
+        yield request
+
+
 def _read(
     aws: Aws,
-    queries: Sequence[_Query],
-    instances: int,
-    start: datetime.datetime,
-    periods: int,
-    as_of: datetime.datetime,
+    queries: Sequence[_Queries],
+    instances: Sequence[Instance],
+    grid: _Grid,
+    end: datetime.datetime,
     progress: Progress,
 ) -> dict[str, FloatArray]:
     numpy = deps.numpy
     arrays: dict[str, FloatArray] = {
-        metric: numpy.full((instances, periods, len(STATISTICS)), numpy.nan, dtype=numpy.float32)
-        for metric in dict.fromkeys(query.usage_metric for query in queries)
+        metric: numpy.full((len(instances), grid.periods, len(STATISTICS)), numpy.nan, dtype=numpy.float32)
+        for metric in dict.fromkeys(part.usage_metric for part in queries)
     }
-    origin = start.timestamp()
-    batches = [queries[at : at + QUERIES_PER_REQUEST] for at in range(0, len(queries), QUERIES_PER_REQUEST)]
+    total = sum(part.rows.size for part in queries)
+    filling = threading.Lock()
+
+    def read_one(request: list[_Part]) -> None:
+        series = [part.series(at, instances) for part, first, end_of in request for at in range(first, end_of)]
+        answer = _request(aws, series, grid.start, end, grid.seconds)
+        with filling:
+            _fill(arrays, request, answer, grid)
+
+    requests = list(_parts(queries))
     done = 0
     with concurrent.futures.ThreadPoolExecutor(MAXIMUM_CONNECTIONS) as pool:
-        running = {
-            pool.submit(_request, aws, [query.series for query in batch], start, as_of, DAY): batch for batch in batches
-        }
+        running = [pool.submit(read_one, request) for request in requests]
         try:
-            for future in concurrent.futures.as_completed(list(running)):
-                batch = running.pop(future)
-                for number, timestamps, values in future.result():
-                    query = batch[number]
-                    if not values:
-                        continue
-                    at = ((numpy.array(timestamps) - origin) // DAY).astype(numpy.intp)
-                    inside = (at >= 0) & (at < periods)
-                    cells = arrays[query.usage_metric][query.instance, :, query.statistic]
-                    # Two series of one metric (an agent seen under two types): the larger one counts.
-                    cells[at[inside]] = numpy.fmax(cells[at[inside]], numpy.array(values)[inside] * query.scale)
+            for future in concurrent.futures.as_completed(running):
+                future.result()
                 done += 1
                 progress.count(
-                    f"reading usage of {instances} instances",
+                    f"reading usage of {len(instances)} instances",
                     done,
-                    len(batches),
-                    f"{min(done * QUERIES_PER_REQUEST, len(queries))} queries, {aws.cost.spent:.2f} USD",
+                    len(requests),
+                    f"{min(done * QUERIES_PER_REQUEST, total)} queries, {aws.cost.spent:.2f} USD",
                 )
         except BaseException:
             for future in running:
                 future.cancel()
             raise
     return arrays
+
+
+def _fill(
+    arrays: Mapping[str, FloatArray],
+    request: Sequence[_Part],
+    answer: Sequence[tuple[int, list[float], list[float]]],
+    grid: _Grid,
+) -> None:
+    """Put the points of one answer into their cells.
+
+    Where two series of one metric meet (an agent seen under two types) the larger one counts.
+    """
+    numpy = deps.numpy
+    counts = [len(values) for _number, _times, values in answer]
+    numbers = numpy.repeat(numpy.array([number for number, _times, _values in answer], dtype=numpy.intp), counts)
+    points = sum(counts)
+    chain = itertools.chain.from_iterable
+    times = numpy.fromiter(chain(times for _number, times, _values in answer), numpy.float64, points)
+    values = numpy.fromiter(chain(values for _number, _times, values in answer), numpy.float32, points)
+    periods = ((times - grid.start.timestamp()) // grid.seconds).astype(numpy.intp)
+    inside = (periods >= 0) & (periods < grid.periods)
+    numbers, periods, values = numbers[inside], periods[inside], values[inside]
+    begin = 0
+    for part, first, end in request:
+        mine = (numbers >= begin) & (numbers < begin + end - first)
+        position = numbers[mine] - begin + first
+        cells = arrays[part.usage_metric][:, :, part.statistic]
+        numpy.fmax.at(cells, (part.rows[position], periods[mine]), values[mine] * part.scales[position])
+        begin += end - first
 
 
 def read_samples(
@@ -348,9 +492,11 @@ def _request(
     answer: list[tuple[int, list[float], list[float]]] = []
     arguments: dict[str, t.Any] = {"MetricDataQueries": asked, "StartTime": start, "EndTime": end}
     while True:
-        page = aws.read("cloudwatch", "get_metric_data", **arguments)
+        page = aws.read("cloudwatch", "get_metric_data", prepare=answers.plain_metric_data, **arguments)
         for result in page["MetricDataResults"]:
-            times = [timestamp.timestamp() for timestamp in result["Timestamps"]]
+            times = result["Timestamps"]
+            if times and isinstance(times[0], datetime.datetime):
+                times = [timestamp.timestamp() for timestamp in times]
             answer.append((int(result["Id"][1:]), times, result["Values"]))
         if not page.get("NextToken"):
             return answer

@@ -13,6 +13,7 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws, AwsError
+from ansible_collections.frugal.cloud.plugins.module_utils.observe import answers
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.ec2_types import instance_type_from_api
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.prices import system_key
 from ansible_collections.frugal.cloud.plugins.module_utils.resources import (
@@ -116,7 +117,7 @@ def read_fleet(
 
     :raises AwsError: when instances, volumes or images cannot be listed.
     """
-    raw = _raw_instances(aws, filters or {}, instance_ids)
+    raw = _raw_instances(aws, filters or {}, instance_ids, details)
     if not details:
         return Fleet([_instance(aws, item, {}, {}, set(), {}) for item in raw], ())
     warnings: list[str] = []
@@ -146,7 +147,7 @@ def _optional(warnings: list[str], what: str, read: t.Callable[[], t.Any], nothi
 
 
 def _raw_instances(
-    aws: Aws, filters: Mapping[str, t.Sequence[str]], instance_ids: Sequence[str]
+    aws: Aws, filters: Mapping[str, t.Sequence[str]], instance_ids: Sequence[str], details: bool
 ) -> list[dict[str, t.Any]]:
     asked: list[dict[str, t.Any]] = []
     every = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
@@ -157,10 +158,11 @@ def _raw_instances(
             asked.append({"InstanceIds": list(instance_ids[start : start + IDS_PER_CALL]), "Filters": every})
     else:
         asked.append({"Filters": every, "PaginationConfig": {"PageSize": INSTANCES_PER_PAGE}})
+    prepare = answers.only_fleet_members if details else answers.only_idle_members
     return [
         _slim(item)
         for arguments in asked
-        for page in aws.pages("ec2", "describe_instances", **arguments)
+        for page in aws.pages("ec2", "describe_instances", prepare=prepare, **arguments)
         for reservation in page["Reservations"]
         for item in reservation["Instances"]
     ]
@@ -177,7 +179,7 @@ def _slim(item: dict[str, t.Any]) -> dict[str, t.Any]:
         for mapping in item.get("BlockDeviceMappings", [])
         if "Ebs" in mapping
     ]
-    for key in ("NetworkInterfaces", "BlockDeviceMappings", "SecurityGroups", "MetadataOptions", "CpuOptions"):
+    for key in ("NetworkInterfaces", "BlockDeviceMappings"):
         item.pop(key, None)
     return item
 
@@ -201,7 +203,7 @@ def _volumes(aws: Aws, raw: Sequence[dict[str, t.Any]], everything: bool) -> dic
             multi_attach=item.get("MultiAttachEnabled", False),
         )
         for arguments in asked
-        for page in aws.pages("ec2", "describe_volumes", **arguments)
+        for page in aws.pages("ec2", "describe_volumes", prepare=answers.only_fleet_members, **arguments)
         for item in page["Volumes"]
         if item["VolumeId"] in wanted
     }
