@@ -60,7 +60,7 @@ options:
   overload_minute_price:
     description:
       - What a minute in which demand exceeds the machine is worth, in USD, for O(method=risk_priced).
-      - Where it is not set, such a minute costs 200 times what the machine costs in a minute.
+      - Where it is not set, such a minute costs 30 times what the machine costs in a minute.
       - The policy may set another price by tag, or tolerate none.
     type: float
   cpu_percentile:

@@ -10,7 +10,7 @@ name: scopes
 short_description: Turns accounts x regions, projects and clusters into hosts
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Every AWS account and region, Google Cloud project and Kubernetes context becomes a host that runs on this machine
     (C(ansible_connection=local)), so that Ansible's forks and AWX' job slices spread the work.

@@ -90,7 +90,7 @@ class Failed:
     why: str
 
 
-Decision = Perform | Wait | Done | Drifted | Refused | Failed
+Decision: t.TypeAlias = "Perform | Wait | Done | Drifted | Refused | Failed"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -285,7 +285,8 @@ class Database:
         if not url.database or url.database == ":memory:":
             raise LedgerError("ledger_url names no file; give sqlite:///path/to/ledger.db")
         path = os.path.abspath(os.path.expanduser(url.database))
-        shown = f"sqlite:///{path}"
+        # The bare path: ledger_url is no_log, and Ansible masks its whole value wherever it stands.
+        shown = path
         try:
             if os.path.exists(path) and os.path.getsize(path):
                 with open(path, "rb") as file:

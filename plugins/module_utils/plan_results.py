@@ -203,7 +203,7 @@ def decision_result(ledger: Ledger, decision: Decision, limit: int) -> dict[str,
         },
         "refused": [{"id": identity, "why": why} for identity, why in list(decision.refused.items())[:limit]],
         "diff": {
-            "before": {identity: before for identity, (before, _) in changed},
-            "after": {identity: after for identity, (_, after) in changed},
+            "before": {identity: before for identity, (before, _unused) in changed},
+            "after": {identity: after for identity, (_unused, after) in changed},
         },
     }

@@ -416,7 +416,7 @@ class Policy:
         ]
         found: Frozen | None = None
         moment = now
-        for _ in range(2 * len(windows) + 14):  # windows that follow each other without a gap are one
+        for _unused in range(2 * len(windows) + 14):  # windows that follow each other without a gap are one
             ends = [(end, window.name) for window in windows if (end := window.end_at(moment))]
             if not ends:
                 break
@@ -629,7 +629,7 @@ def _minute(text: str | None, default: int, origin: str, path: str) -> int:
         return default
     if text.isdigit() and int(text) <= 1440:
         return int(text)
-    hours, _, minutes = text.partition(":")
+    hours, _unused, minutes = text.partition(":")
     if hours.isdigit() and minutes.isdigit() and int(minutes) < 60 and int(hours) * 60 + int(minutes) <= 1440:
         return int(hours) * 60 + int(minutes)
     raise PolicyError(f"{origin}: {path} is {text!r}; it must be a time of day such as 06:30")

@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import typing as t
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def read_json_lines(path: str) -> Iterator[dict[str, t.Any]]:
         with gzip.open(Path(path).expanduser(), "rt", encoding="utf-8") as file:
             for line in file:
                 yield json.loads(line)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InvalidRecord(f"{path} cannot be read as a file of recommendations: {error}") from error
 
 

@@ -11,7 +11,7 @@ module: ec2_rightsizing
 short_description: Apply approved changes of EC2 instance types, and verify them
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Takes the approved actions of the ledger for one account and region and carries them out in batches.
   - A standalone instance is stopped, changed, started and watched until both status checks pass. An Auto Scaling group

@@ -11,7 +11,7 @@ module: optimization_approval
 short_description: Approve or reject a plan, or some of its actions
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Records in the ledger who decides what about an open plan. The policy that the plan was made under says how many
     people of which group must agree, and for how long an approval is valid.

@@ -11,7 +11,7 @@ module: optimization_plan
 short_description: Judge recommendations by a policy and keep them as one plan
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Takes what an C(_info) module recommends for one scope (account and region), judges each recommendation by the
     policy, and keeps the result in the ledger as the scope's open plan.

@@ -11,7 +11,7 @@ module: optimization_plan_info
 short_description: List plans, their actions and what was decided about them
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Reads plans and actions from the ledger, with approvals and the reason for each status.
   - Nothing is changed. A ledger that does not exist yet holds no plans.

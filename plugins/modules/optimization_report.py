@@ -11,7 +11,7 @@ module: optimization_report
 short_description: Write a report of what is spent, found, applied, refused and saved
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Reads the ledger and writes one self-contained HTML page, one JSON file and one CSV file. The page needs no other
     file and sends no request; it works offline, on a phone, in dark mode and on paper.
@@ -106,11 +106,11 @@ as_of:
   sample: "2026-11-24T08:12:00Z"
 totals:
   description:
-    - Sums, one entry for each currency. RV(totals[].before), RV(totals[].now), RV(totals[].possible) are what all
+    - Sums, one entry for each currency. C(before), C(now), C(possible) are what all
       observed resources cost per month before the first action, now, and once all open actions are applied.
-    - RV(totals[].done), RV(totals[].open), RV(totals[].refused) and RV(totals[].undone) are savings per month by what
-      became of them; RV(totals[].added) is what resources that are too small would cost more.
-    - RV(totals[].projected_to_date) and RV(totals[].realised_to_date) are sums, not per month. RV(totals[].reduction)
+    - C(done), C(open), C(refused) and C(undone) are savings per month by what
+      became of them; C(added) is what resources that are too small would cost more.
+    - C(projected_to_date) and C(realised_to_date) are sums, not per month. C(reduction)
       is the share (0 to 1) by which spend is lower than before.
   returned: success
   type: list

@@ -11,7 +11,7 @@ module: optimization_rollback
 short_description: Undo applied actions, from the journal
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - Takes applied, verified and half-done actions of one account and region back, the latest first, in batches.
   - Each resource is read again before every step. One that somebody else has changed since is left alone and reported.

@@ -11,7 +11,7 @@ module: savings_info
 short_description: Compare projected with realised savings, and book them
 version_added: 0.1.0
 author:
-  - frugal.cloud contributors
+  - frugal.cloud contributors (@frugal-cloud)
 description:
   - For every applied action, says what the plan promised until now and what came of it.
   - At list price, a change has saved what an hour is cheaper times the hours since. From cost data, it has saved what
@@ -78,7 +78,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 savings:
-  description: Money by scope. RV(savings[].projected_monthly) is what still holds, per month.
+  description: Money by scope. C(projected_monthly) is what still holds, per month.
   returned: success
   type: list
   elements: dict

@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from ansible_collections.frugal.cloud.tests.e2e.loop import Loop
 from ansible_collections.frugal.cloud.tests.simulator.process import SimulatorProcess
-from ansible_collections.frugal.cloud.tests.unit.plugins.module_utils.spine.conftest import (  # noqa: F401
+from ansible_collections.frugal.cloud.tests.unit.plugins.module_utils.spine.conftest import (
     postgresql_server,
     postgresql_url,
 )
+
+#: Fixtures that are shared with the tests of the ledger: pytest finds them by their names here.
+SHARED = (postgresql_server, postgresql_url)
 
 MakeLoop = Callable[..., Loop]
 

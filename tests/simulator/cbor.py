@@ -100,10 +100,10 @@ class _Reader:
             raw = self.take(length) if length is not None else b"".join(self._chunks())
             return raw if major == 2 else raw.decode()
         if major == 4:
-            return [self.read() for _ in range(length)] if length is not None else list(self._until_break())
+            return [self.read() for _unused in range(length)] if length is not None else list(self._until_break())
         if major == 5:
             if length is not None:
-                return {self.read(): self.read() for _ in range(length)}
+                return {self.read(): self.read() for _unused in range(length)}
             items = list(self._until_break())
             return dict(zip(items[::2], items[1::2], strict=True))
         return self.read()  # a tag: the only one used is 1, whose content is the number itself

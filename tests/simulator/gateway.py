@@ -17,12 +17,13 @@ import json
 import re
 import threading
 import time
+import traceback
 import typing as t
 import urllib.parse
 
 import moto.backends
 
-from simulator import (  # noqa: F401  (the modules register their operations)
+from simulator import (
     autoscaling,
     cloudwatch,
     control,
@@ -50,12 +51,14 @@ from simulator.wire import (
     write_error,
 )
 
+#: Importing these registers their operations.
+SERVICES = (autoscaling, cloudwatch, cost_explorer, ec2, ecs, launch_templates, pricing, savings, sts)
+
 _Environ = dict[str, t.Any]
 _StartResponse = t.Callable[..., t.Any]
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
 _RPC_PATH = re.compile(r"/service/([^/]+)/operation/([^/]+)")
-_TRACEBACKS_ARE = "a defect of the simulator"
 
 
 class Statistics:
@@ -155,8 +158,11 @@ class Gateway:
             except AwsError as error:
                 answer, result = write_error(call, error), error.code
             except ModelMismatch as error:
-                answer = write_error(call, AwsError("InternalFailure", f"{_TRACEBACKS_ARE}: {error}", 500))
-                result = "InternalFailure"
+                answer, result = _defect(call, str(error)), "InternalFailure"
+            except Exception as error:
+                # Nothing may end the connection but a cut that was asked for.
+                traceback.print_exc()
+                answer, result = _defect(call, repr(error)), "InternalFailure"
             seconds = time.perf_counter() - begun
             self.statistics.note(call, result, cut, seconds, len(answer.body), self.cloud.clock.now())
         if cut:
@@ -213,7 +219,10 @@ class Gateway:
             state["status"], state["headers"] = int(status.split(maxsplit=1)[0]), headers
             return None
 
-        content = self.moto(inner, start_response)
+        try:
+            content = self.moto(inner, start_response)
+        except NotImplementedError:
+            raise _unknown(call) from None
         data = b"".join(content)
         close = getattr(content, "close", None)
         if close:
@@ -240,6 +249,10 @@ class Gateway:
             ).encode(),
         )
         return _send(answer, start_response)
+
+
+def _defect(call: Call, what: str) -> Answer:
+    return write_error(call, AwsError("InternalFailure", f"a defect of the simulator: {what}", 500))
 
 
 _MOTO_NAMES = {"elbv2", "stepfunctions", "logs", "organizations", "tagging"}

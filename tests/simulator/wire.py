@@ -305,9 +305,12 @@ class XmlWriters:
         known = self._known.get(shape.name)
         if known is None:
             # A recursive shape meets itself while it is being compiled: look it up when it is used.
-            self._known[shape.name] = lambda value, append: self._known[shape.name](value, append)
+            self._known[shape.name] = functools.partial(self._write_later, shape.name)
             known = self._known[shape.name] = self._compile(shape)
         return known
+
+    def _write_later(self, name: str, value: t.Any, append: t.Callable[[str], None]) -> None:
+        self._known[name](value, append)
 
     def _compile(self, shape: Shape) -> Writer:
         if shape.type_name == "structure":
@@ -319,8 +322,10 @@ class XmlWriters:
         text = _xml_text(shape)
         allowed = _SCALAR_TYPES[shape.type_name]
 
+        truth = shape.type_name == "boolean"
+
         def write_scalar(value: t.Any, append: t.Callable[[str], None]) -> None:
-            if not isinstance(value, allowed):
+            if not isinstance(value, allowed) or (isinstance(value, bool) and not truth):
                 _check_scalar(shape, value)
             append(text(value))
 

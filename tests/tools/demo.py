@@ -147,7 +147,7 @@ def table(summary: dict[str, t.Any], instances: int) -> str:
 
 def main() -> None:
     """Arguments, simulator, loop, summary."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1, help="seed of the estate")
     parser.add_argument("--instances", type=int, default=200)
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo")

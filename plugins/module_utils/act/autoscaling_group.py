@@ -110,7 +110,7 @@ class GroupTypeActor:
             "ec2", "describe_launch_template_versions", LaunchTemplateId=group.launch_template_id
         ):
             for version in page["LaunchTemplateVersions"]:
-                note, _, base = version.get("VersionDescription", "").partition(" from version ")
+                note, _unused, base = version.get("VersionDescription", "").partition(" from version ")
                 versions[str(version["VersionNumber"])] = {
                     "instance_type": version.get("LaunchTemplateData", {}).get("InstanceType", ""),
                     "note": note,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing as t
 from collections.abc import Mapping
 
@@ -83,11 +84,11 @@ class SizingOptions:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InvalidOption(f"{name} is {getattr(self, name)}: it must be a share from 0 to 1")
         for name in ("overload_multiple", "minimum_history_hours", "minimum_saving", "idle_cpu_percent"):
-            if not getattr(self, name) >= 0.0:
+            if math.isnan(getattr(self, name)) or getattr(self, name) < 0.0:
                 raise InvalidOption(f"{name} is {getattr(self, name)}: it must not be negative")
         prices = {"overload_minute_price": self.overload_minute_price, **self.overload_minute_prices}
         for name, price in prices.items():
-            if price is not None and not price >= 0.0:
+            if price is not None and (math.isnan(price) or price < 0.0):
                 raise InvalidOption(f"the overload minute price of {name} is {price}: it must not be negative")
 
 

@@ -246,7 +246,7 @@ def _groups(
     sums: Mapping[tuple[str, str], _Sum], *, by_money: bool = False, order: Sequence[str] = ()
 ) -> tuple[Group, ...]:
     groups = [
-        Group(name, currency, x.count, x.saving, x.current, tuple(text for _, text in x.examples), x.reason)
+        Group(name, currency, x.count, x.saving, x.current, tuple(text for _unused, text in x.examples), x.reason)
         for (name, currency), x in sums.items()
     ]
     if by_money:
@@ -313,14 +313,14 @@ def _totals(spend: Iterable[Spend], actions: _Actions, months: Iterable[Month]) 
 
     for scope in spend:
         add(scope.currency, before=scope.before, now=scope.now)
-    for (_, currency), amount in actions.done.items():
+    for (_unused, currency), amount in actions.done.items():
         add(currency, done=amount)
-    for (_, currency), (saved, added) in actions.open.items():
+    for (_unused, currency), (saved, added) in actions.open.items():
         add(currency, open=saved, added=added)
     for (status, currency), group in actions.statuses.items():
         if status in ("rolled_back", "failed"):
             add(currency, undone=group.saving)
-    for (_, currency), group in actions.refused.items():
+    for (_unused, currency), group in actions.refused.items():
         add(currency, refused=group.saving)
     for month in months:
         add(month.currency, projected_to_date=month.projected, realised_to_date=month.realised or 0.0)

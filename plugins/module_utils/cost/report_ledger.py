@@ -56,7 +56,7 @@ class LedgerSource:
         ends = (
             saving.period_end
             for plan in self._plans()
-            for saving, _ in self._ledger.savings(Selection(plan_ids=(plan.id,)), kind="realised")
+            for saving, _unused in self._ledger.savings(Selection(plan_ids=(plan.id,)), kind="realised")
             if saving.period_end
         )
         return max(ends, default=None)
@@ -67,7 +67,8 @@ class LedgerSource:
         realised: dict[tuple[str, str, str, str], float] = {}
         for plan in self._plans():
             rows = self._ledger.savings(Selection(plan_ids=(plan.id,)))
-            billed = {saving.action_id for saving, _ in rows if saving.basis == "bill" and saving.kind == "realised"}
+            booked = [saving for saving, _scope in rows if saving.kind == "realised"]
+            billed = {saving.action_id for saving in booked if saving.basis == "bill"}
             for saving, scope in rows:
                 if saving.kind == "projected":
                     end = min(saving.period_end or now, now)

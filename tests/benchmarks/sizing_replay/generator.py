@@ -189,7 +189,7 @@ def _growing(random: np.random.Generator, clock: _Clock) -> FloatArray:
 
 def _shifting(random: np.random.Generator, clock: _Clock) -> FloatArray:
     load = _web(random, clock) if random.random() < 0.5 else _steady(random, clock)
-    for _ in range(int(random.integers(1, 4))):
+    for _unused in range(int(random.integers(1, 4))):
         load[int(random.integers(clock.size)) :] *= float(np.exp(random.normal(0.1, 0.4)))
     return load
 

@@ -18,7 +18,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.analyze.verification 
 
 def latencies(seed: int, count: int = 96, factor: float = 1.0) -> list[float]:
     chance = random.Random(seed)
-    return [factor * chance.lognormvariate(3.0, 0.2) for _ in range(count)]
+    return [factor * chance.lognormvariate(3.0, 0.2) for _unused in range(count)]
 
 
 def test_same_distribution_seldom_fails() -> None:

@@ -105,14 +105,13 @@ def test_hostile_text_stays_text() -> None:
     source = Hostile(60)
     text = render.html(report(source, title=HOSTILE[0]), ASSETS)
     page = Page(text)
-    tags = [tag for tag, _ in page.elements]
+    tags = [tag for tag, _unused in page.elements]
     assert tags.count("script") == 1
     assert tags.count("style") == 1
     assert "img" not in tags
-    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-    assert not [
-        value for _, attributes in page.elements if (value := attributes.get("href")) and not value.startswith("#")
-    ]
+    assert not [name for _unused, attributes in page.elements for name in attributes if name.startswith("on")]
+    links = [attributes["href"] for _tag, attributes in page.elements if attributes.get("href")]
+    assert not [link for link in links if not link.startswith("#")]
     seen = "".join(page.text)
     for bad in HOSTILE:
         assert bad in seen
@@ -136,7 +135,7 @@ def test_the_page_needs_nothing_else(page: str) -> None:
 
 def test_the_page_is_accessible(page: str) -> None:
     elements = Page(page).elements
-    levels = [int(tag[1]) for tag, _ in elements if re.fullmatch("h[1-6]", tag)]
+    levels = [int(tag[1]) for tag, _unused in elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
@@ -144,7 +143,7 @@ def test_the_page_is_accessible(page: str) -> None:
     for tag, attributes in elements:
         if tag == "svg":
             assert attributes.get("aria-hidden") == "true" or attributes.get("aria-label"), attributes
-    identifiers = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    identifiers = [attributes["id"] for _unused, attributes in elements if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
     targets = {attributes["href"] for tag, attributes in elements if tag == "a"}
     assert targets <= {f"#{identifier}" for identifier in identifiers}
@@ -160,9 +159,9 @@ def test_the_same_data_give_the_same_files(page: str) -> None:
 def test_the_largest_page_is_small_enough() -> None:
     class Many(SampleSource):
         def actions(self) -> Iterator[ActionRow]:
-            for _ in range(12):
+            for number in range(12):
                 for n, row in enumerate(super().actions()):
-                    record = dataclasses.replace(row.recommendation, action=f"{row.recommendation.action}{n}{_}")
+                    record = dataclasses.replace(row.recommendation, action=f"{row.recommendation.action}{n}{number}")
                     yield dataclasses.replace(row, recommendation=record)
 
     data = report(Many(), limit=100, rows=2000)

@@ -265,7 +265,7 @@ def begin(process: subprocess.Popen[str]) -> None:
 def test_two_processes_claim_four_hundred_actions_none_twice(ledger_url: str, spine: t.Any) -> None:
     with Ledger.open(ledger_url) as ledger:
         plan_of(ledger, spine, 400)
-        workers = [worker("all", ledger_url) for _ in range(2)]
+        workers = [worker("all", ledger_url) for _unused in range(2)]
         for process in workers:
             begin(process)
         for process in workers:
@@ -287,14 +287,14 @@ def test_the_death_of_a_process_frees_its_actions(ledger_url: str, spine: t.Any)
         assert process.stdin and process.stdout
         process.stdin.write("go\n")
         process.stdin.flush()
-        lines = [process.stdout.readline().strip() for _ in range(4)]
+        lines = [process.stdout.readline().strip() for _unused in range(4)]
         assert lines[-1] == "hanging"
         with ledger.run("apply", spine.NOW) as run:
             assert ledger.abandoned(EVERYTHING, run, spine.NOW) == [], "it is alive"
             process.send_signal(signal.SIGKILL)
             process.wait(timeout=30)
             taken: list[t.Any] = []
-            for _ in range(100):  # the server notices a closed connection in its own time
+            for _unused in range(100):  # the server notices a closed connection in its own time
                 taken = ledger.abandoned(EVERYTHING, run, spine.NOW)
                 if taken:
                     break
@@ -345,9 +345,9 @@ def test_savings_begin_end_and_are_booked(ledger: Ledger, spine: t.Any) -> None:
     assert ledger.record_realised([entry], clock()) == 1
     assert ledger.record_realised([entry], clock()) == 0, "the same figure again changes nothing"
     assert ledger.record_realised([dataclasses.replace(entry, amount=3.1)], clock()) == 1
-    assert [saving.amount for saving, _ in ledger.savings(EVERYTHING, kind="realised")] == [3.1]
+    assert [saving.amount for saving, _unused in ledger.savings(EVERYTHING, kind="realised")] == [3.1]
     executor.rollback(Selection(action_ids=(chosen,)))
-    ended = {saving.action_id: saving.period_end for saving, _ in ledger.savings(EVERYTHING, kind="projected")}
+    ended = {saving.action_id: saving.period_end for saving, _unused in ledger.savings(EVERYTHING, kind="projected")}
     assert ended[chosen] is not None and sum(end is None for end in ended.values()) == 1
 
 
