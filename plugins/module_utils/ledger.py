@@ -637,7 +637,7 @@ class Ledger:
         run_id = f"run-{now:%Y%m%d%H%M%S}-{uuid.uuid4().hex[:12]}"
         lock = self.database.lock(run_id)
         if lock is None:
-            raise LedgerError(f"ledger {self.database.shown}: the lock of {run_id} is taken; run again")
+            raise LedgerError(f"ledger {self.database.named}: the lock of {run_id} is taken; run again")
         sa, runs = deps.sqlalchemy, tables().runs
         run = Run(run_id, kind, lock)
         outcome = "interrupted"

@@ -259,6 +259,11 @@ class Database:
         self._timeout = timeout
         self._hidden = hidden
 
+    @property
+    def named(self) -> str:
+        """What messages call it. ledger_url is no_log and Ansible masks its value, so a file is named by its path."""
+        return self._path or self.shown
+
     @classmethod
     def open(cls, address: str, *, read_only: bool = False, timeout: float = 30.0) -> Database:
         """Open ``address`` and create the tables where there are none.
@@ -285,14 +290,13 @@ class Database:
         if not url.database or url.database == ":memory:":
             raise LedgerError("ledger_url names no file; give sqlite:///path/to/ledger.db")
         path = os.path.abspath(os.path.expanduser(url.database))
-        # The bare path: ledger_url is no_log, and Ansible masks its whole value wherever it stands.
-        shown = path
+        shown = f"sqlite:///{path}"
         try:
             if os.path.exists(path) and os.path.getsize(path):
                 with open(path, "rb") as file:
                     if file.read(len(_SQLITE_HEADER)) != _SQLITE_HEADER:
                         raise LedgerError(
-                            f"ledger {shown} is not a SQLite database; give another path or restore a copy"
+                            f"ledger {path} is not a SQLite database; give another path or restore a copy"
                         )
             elif read_only:
                 return cls._empty(shown)
@@ -300,7 +304,7 @@ class Database:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
         except OSError as error:
             raise LedgerError(
-                f"ledger {shown} cannot be used: {error.strerror}; give a path that you may write"
+                f"ledger {path} cannot be used: {error.strerror}; give a path that you may write"
             ) from error
         mode = "ro" if read_only else "rwc"
         engine = deps.sqlalchemy.create_engine(
@@ -344,12 +348,12 @@ class Database:
         if present and version is not None:
             if version != SCHEMA_VERSION:
                 raise LedgerError(
-                    f"ledger {self.shown} has tables of version {version}; this release of frugal.cloud reads version "
+                    f"ledger {self.named} has tables of version {version}; this release of frugal.cloud reads version "
                     f"{SCHEMA_VERSION}: use the release that wrote it, or another ledger"
                 )
             return self
         if self._path and names - {table.name for table in known.metadata.sorted_tables}:
-            raise LedgerError(f"ledger {self.shown} is a database of another program; give another path")
+            raise LedgerError(f"ledger {self.named} is a database of another program; give another path")
         if read_only:
             if self._path or self.postgresql:
                 self.close()
@@ -395,7 +399,7 @@ class Database:
                 connection.close()
                 return None
         if not self._path:
-            raise LedgerError(f"ledger {self.shown} does not exist yet; a run needs one that may be written")
+            raise LedgerError(f"ledger {self.named} does not exist yet; a run needs one that may be written")
         folder = f"{self._path}-runs"
         try:
             os.makedirs(folder, exist_ok=True)
@@ -403,7 +407,7 @@ class Database:
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
                 return None
-            raise LedgerError(f"ledger {self.shown}: the folder {folder} cannot be used: {error.strerror}") from error
+            raise LedgerError(f"ledger {self.named}: the folder {folder} cannot be used: {error.strerror}") from error
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
@@ -416,7 +420,7 @@ class Database:
             said = lines[0].strip()
             for secret in self._hidden:
                 said = said.replace(secret, "***")
-            raise LedgerError(f"ledger {self.shown} {self._sentence(said)}") from None
+            raise LedgerError(f"ledger {self.named} {self._sentence(said)}") from None
 
     def _sentence(self, said: str) -> str:
         low = said.lower()
