@@ -12,6 +12,7 @@ that has not ended are estimates up to now.
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime
 import typing as t
 
@@ -50,7 +51,7 @@ def _periods(params: _Dict) -> list[tuple[float, float]]:
     begin, end = _day(params["TimePeriod"]["Start"]), _day(params["TimePeriod"]["End"])
     if begin >= end:
         raise AwsError("ValidationException", "Start date should be before end date")
-    granularity = params.get("Granularity", "DAILY")
+    granularity = params.get("Granularity", "MONTHLY")
     result = []
     while begin < end:
         if granularity == "HOURLY":
@@ -195,7 +196,7 @@ def _cost_and_usage(cloud: Cloud, call: Call) -> _Dict:
                     sums[index] += value
         results.append(
             {
-                "TimePeriod": _span(start, end, params.get("Granularity", "DAILY")),
+                "TimePeriod": _span(start, end, params["Granularity"]),
                 "Total": {} if groups else _metrics(names, totals),
                 "Groups": [
                     {"Keys": list(keys), "Metrics": _metrics(names, values)} for keys, values in sorted(grouped.items())
@@ -212,79 +213,121 @@ def _cost_and_usage(cloud: Cloud, call: Call) -> _Dict:
     }
 
 
-def _coverages(cloud: Cloud, call: Call) -> t.Iterator[tuple[float, float, Account, costs.Coverage]]:
+@dataclasses.dataclass(slots=True)
+class _Period:
+    """Coverage in one period, summed over the accounts that the caller sees, in USD."""
+
+    start: float
+    end: float
+    families: dict[str, costs.FamilyCoverage]
+    committed: float = 0.0
+    used: float = 0.0
+
+    def total(self) -> costs.FamilyCoverage:
+        """The sum over the families."""
+        return costs.FamilyCoverage(
+            sum(one.total for one in self.families.values()),
+            sum(one.reserved for one in self.families.values()),
+            sum(one.planned for one in self.families.values()),
+        )
+
+
+def _coverages(cloud: Cloud, call: Call) -> list[_Period]:
+    """Periods up to now; the request's filter chooses whose usage is looked at."""
+    result = []
     for start, end in _periods(call.params):
         last = min(end, cloud.clock.now())
         if last <= start:
             continue
+        hours = (last - start) / 3600
+        period = _Period(start, end, {})
         for account in _accounts(cloud, call):
             running = [one for _i, _r, one in costs.running_between(account, start, last)]
-            yield start, last, account, costs.coverage(account, running, start)
+            found = costs.coverage(account, running, start)
+            period.committed += found.plans_committed * hours
+            period.used += found.plans_used * hours
+            for family, one in found.by_family.items():
+                region = next(item.region for item in running if item.family == family)
+                dimensions = {
+                    "REGION": region,
+                    "SERVICE": COMPUTE,
+                    "LINKED_ACCOUNT": account.account_id,
+                    "INSTANCE_FAMILY": family,
+                    "INSTANCE_TYPE_FAMILY": family,
+                }
+                if _matches(call.params.get("Filter"), dimensions, {}):
+                    sums = period.families.setdefault(family, costs.FamilyCoverage())
+                    sums.total += one.total * hours
+                    sums.reserved += one.reserved * hours
+                    sums.planned += one.planned * hours
+        result.append(period)
+    return result
 
 
 def _percentage(part: float, whole: float) -> str:
     return f"{100 * part / whole if whole else 0:.6f}"
 
 
+def _has_plans(cloud: Cloud, call: Call) -> None:
+    if not any(account.savings_plans for account in _accounts(cloud, call)):
+        raise AwsError("DataUnavailableException", "The requested data is unavailable.")
+
+
 @operation("ce", "GetSavingsPlansCoverage")
 def get_savings_plans_coverage(cloud: Cloud, call: Call) -> _Dict:
-    """What share of the eligible spend Savings Plans cover, by day and (on request) by instance family."""
-    if not account_of(cloud, call).savings_plans:
-        raise AwsError("DataUnavailableException", "The requested data is unavailable.")
-    groups = [group["Key"] for group in call.params.get("GroupBy", [])]
+    """What share of the eligible spend Savings Plans cover, by period and (on request) by instance family."""
+    _has_plans(cloud, call)
+    granularity = call.params.get("Granularity", "MONTHLY")
+    by_family = "INSTANCE_FAMILY" in [group["Key"] for group in call.params.get("GroupBy", [])]
     rows = []
-    for start, end, _account, found in _coverages(cloud, call):
-        hours = (end - start) / 3600
-        parts: t.Iterable[tuple[_Dict, float, float]] = [({}, found.plans_covered_list, found.on_demand)]
-        if "INSTANCE_FAMILY" in groups:
-            parts = [
-                ({"INSTANCE_FAMILY": family}, covered, total) for family, (total, covered) in found.by_family.items()
-            ]
-        for attributes, covered, total in parts:
+    for period in _coverages(cloud, call):
+        parts: list[tuple[_Dict, costs.FamilyCoverage]] = [({}, period.total())]
+        if by_family:
+            parts = [({"INSTANCE_FAMILY": family}, one) for family, one in sorted(period.families.items())]
+        for attributes, one in parts:
+            # Spend that is covered is stated at what it would cost on demand.
+            eligible = one.total - one.reserved
             rows.append(
                 {
                     "Attributes": attributes,
                     "Coverage": {
-                        "SpendCoveredBySavingsPlans": f"{covered * hours * (1 - prices.COMMITMENT_DISCOUNT):.8f}",
-                        "OnDemandCost": f"{(total - covered) * hours:.8f}",
-                        "TotalCost": f"{total * hours:.8f}",
-                        "CoveragePercentage": _percentage(covered, total),
+                        "SpendCoveredBySavingsPlans": f"{one.planned:.8f}",
+                        "OnDemandCost": f"{eligible - one.planned:.8f}",
+                        "TotalCost": f"{eligible:.8f}",
+                        "CoveragePercentage": _percentage(one.planned, eligible),
                     },
-                    "TimePeriod": _span(start, end, call.params.get("Granularity", "DAILY")),
+                    "TimePeriod": _span(period.start, period.end, granularity),
                 }
             )
-    shown, token = page(
-        rows, call.params.get("MaxResults", 100), call.params.get("NextToken"), "InvalidNextTokenException"
-    )
+    limit = call.params.get("MaxResults", 100)
+    shown, token = page(rows, limit, call.params.get("NextToken"), "InvalidNextTokenException")
     return {"SavingsPlansCoverages": list(shown), "NextToken": token}
 
 
 @operation("ce", "GetSavingsPlansUtilization")
 def get_savings_plans_utilization(cloud: Cloud, call: Call) -> _Dict:
     """How much of the commitment was used."""
-    if not account_of(cloud, call).savings_plans:
-        raise AwsError("DataUnavailableException", "The requested data is unavailable.")
+    _has_plans(cloud, call)
     rows = []
-    committed = used = saved = 0.0
-    for start, end, _account, found in _coverages(cloud, call):
-        hours = (end - start) / 3600
-        values = found.plans_committed * hours, found.plans_used * hours
-        saving = found.plans_covered_list * hours - values[0]
+    committed = used = covered = 0.0
+    for period in _coverages(cloud, call):
+        planned = period.total().planned
         rows.append(
             {
-                "TimePeriod": _span(start, end, call.params.get("Granularity", "DAILY")),
-                "Utilization": _utilization(*values),
-                "Savings": {"NetSavings": f"{saving:.8f}", "OnDemandCostEquivalent": f"{saving + values[0]:.8f}"},
+                "TimePeriod": _span(period.start, period.end, call.params.get("Granularity", "MONTHLY")),
+                "Utilization": _utilization(period.committed, period.used),
+                "Savings": _savings(planned, period.committed),
             }
         )
-        committed, used, saved = committed + values[0], used + values[1], saved + saving
+        committed, used, covered = committed + period.committed, used + period.used, covered + planned
     return {
         "SavingsPlansUtilizationsByTime": rows,
-        "Total": {
-            "Utilization": _utilization(committed, used),
-            "Savings": {"NetSavings": f"{saved:.8f}", "OnDemandCostEquivalent": f"{saved + committed:.8f}"},
-        },
+        "Total": {"Utilization": _utilization(committed, used), "Savings": _savings(covered, committed)},
     }
+
+
+def _savings(covered: float, committed: float) -> _Dict:
+    return {"NetSavings": f"{covered - committed:.8f}", "OnDemandCostEquivalent": f"{covered:.8f}"}
 
 
 def _utilization(committed: float, used: float) -> _Dict:
@@ -298,19 +341,24 @@ def _utilization(committed: float, used: float) -> _Dict:
 
 @operation("ce", "GetReservationCoverage")
 def get_reservation_coverage(cloud: Cloud, call: Call) -> _Dict:
-    """What share of the spend reservations cover, by period."""
+    """What share of the spend reservations cover, by period and (on request) by instance family."""
+    by_family = "INSTANCE_TYPE_FAMILY" in [group["Key"] for group in call.params.get("GroupBy", [])]
     by_time: list[_Dict] = []
     reserved = total = 0.0
-    for start, end, _account, found in _coverages(cloud, call):
-        hours = (end - start) / 3600
+    for period in _coverages(cloud, call):
+        one = period.total()
+        groups = [
+            {"Attributes": {"instanceTypeFamily": family}, "Coverage": _reservation(part.reserved, part.total)}
+            for family, part in sorted(period.families.items())
+        ]
         by_time.append(
             {
-                "TimePeriod": _span(start, end, call.params.get("Granularity", "DAILY")),
-                "Groups": [],
-                "Total": _reservation(found.reserved_list * hours, found.on_demand * hours),
+                "TimePeriod": _span(period.start, period.end, call.params.get("Granularity", "MONTHLY")),
+                "Groups": groups if by_family else [],
+                "Total": _reservation(one.reserved, one.total),
             }
         )
-        reserved, total = reserved + found.reserved_list * hours, total + found.on_demand * hours
+        reserved, total = reserved + one.reserved, total + one.total
     return {"CoveragesByTime": by_time, "Total": _reservation(reserved, total)}
 
 

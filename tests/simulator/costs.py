@@ -48,6 +48,15 @@ class Running:
 
 
 @dataclasses.dataclass(slots=True)
+class FamilyCoverage:
+    """USD/hour at list price of one instance family: all of it, and what covers parts of it."""
+
+    total: float = 0.0
+    reserved: float = 0.0
+    planned: float = 0.0
+
+
+@dataclasses.dataclass(slots=True)
 class Coverage:
     """USD/hour: what runs at list price, what of it commitments cover, what they cost and are used for."""
 
@@ -58,8 +67,7 @@ class Coverage:
     plans_covered_list: float = 0.0
     reserved_cost: float = 0.0
     reserved_list: float = 0.0
-    reserved_hours: float = 0.0
-    by_family: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    by_family: dict[str, FamilyCoverage] = dataclasses.field(default_factory=dict)
 
     @property
     def effective(self) -> float:
@@ -75,10 +83,11 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
     """
     result = Coverage()
     left = [one.price * one.hours for one in running]
-    total = list(left)
     result.on_demand = sum(left)
+    for index, one in enumerate(running):
+        result.by_family.setdefault(one.family, FamilyCoverage()).total += left[index]
 
-    def cover(indices: t.Iterable[int], budget_list: float) -> float:
+    def cover(indices: t.Iterable[int], budget_list: float, reserved: bool) -> float:
         used = 0.0
         for index in indices:
             if not running[index].covered_by_commitments:
@@ -88,6 +97,11 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
                 continue
             left[index] -= piece
             used += piece
+            family = result.by_family[running[index].family]
+            if reserved:
+                family.reserved += piece
+            else:
+                family.planned += piece
         return used
 
     for reservation in account.reservations:
@@ -96,7 +110,7 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
         family = reservation.instance_type.partition(".")[0]
         worth = (prices.on_demand(reservation.instance_type) or 0.0) * reservation.count
         chosen = [i for i, one in enumerate(running) if one.family == family and one.region == reservation.region]
-        result.reserved_list += cover(chosen, worth)
+        result.reserved_list += cover(chosen, worth, True)
         result.reserved_cost += worth * (1 - prices.COMMITMENT_DISCOUNT)
     for kind in ("EC2Instance", "Compute"):
         for plan in account.savings_plans:
@@ -107,14 +121,11 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
                 for i, one in enumerate(running)
                 if kind == "Compute" or (one.family == plan.family and one.region == plan.region)
             ]
-            covered = cover(chosen, plan.commitment / (1 - prices.COMMITMENT_DISCOUNT))
+            covered = cover(chosen, plan.commitment / (1 - prices.COMMITMENT_DISCOUNT), False)
             result.plans_committed += plan.commitment
             result.plans_used += covered * (1 - prices.COMMITMENT_DISCOUNT)
             result.plans_covered_list += covered
     result.covered_list = result.reserved_list + result.plans_covered_list
-    for index, one in enumerate(running):
-        before, covered = result.by_family.get(one.family, (0.0, 0.0))
-        result.by_family[one.family] = before + total[index], covered + total[index] - left[index]
     return result
 
 

@@ -107,7 +107,8 @@ def _describe_instance(region: Region, instance: Instance) -> _Dict:
 
 
 def _current_boot_mode(image: Image) -> str:
-    return "uefi" if image.boot_mode in ("uefi", "uefi-preferred") else "legacy-bios"
+    # Graviton machines always boot with UEFI.
+    return "uefi" if image.architecture == "arm64" or image.boot_mode in ("uefi", "uefi-preferred") else "legacy-bios"
 
 
 def _vpc(region: Region) -> str:

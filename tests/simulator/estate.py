@@ -445,7 +445,7 @@ class EstateBuilder:
                 architecture,
                 operating_system,
                 bool(one.get("ena", True)),
-                one.get("boot_mode"),
+                one.get("boot_mode", "uefi" if architecture == "arm64" else None),
                 one.get("virtualization_type", "hvm"),
                 one.get("root_device_type", "ebs"),
                 bool(one.get("nvme_drivers", True)),

@@ -11,8 +11,10 @@ out in one piece, Nagle's algorithm is off, and the application can cut a connec
 from __future__ import annotations
 
 import io
+import os
 import socket
 import socketserver
+import struct
 import typing as t
 
 _Environ = dict[str, t.Any]
@@ -53,6 +55,11 @@ class _Handler(socketserver.StreamRequestHandler):
         environ["wsgi.input"] = io.BytesIO(self._body(environ))
         keep = version != "HTTP/1.0" and environ.get("HTTP_CONNECTION", "").lower() != "close"
         return self._answer(environ, keep) and keep
+
+    def _reset(self) -> None:
+        """Break the connection off, as TLS tells an end from a cut: botocore would take half a body for whole."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
 
     def _environ(self, method: str, target: str) -> _Environ:
         path, _mark, query = target.partition("?")
@@ -118,7 +125,7 @@ class _Handler(socketserver.StreamRequestHandler):
         cut = environ.get(CUT_AFTER)
         if cut is not None:
             self.connection.sendall(head + body[:cut])
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self._reset()
             return False
         self.connection.sendall(head + body)
         return True

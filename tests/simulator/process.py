@@ -9,6 +9,7 @@ with SimulatorProcess("estate.yml") as simulator:
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import queue
@@ -29,74 +30,18 @@ class SimulatorError(Exception):
     """The simulator did not start, or refused a control request."""
 
 
-class SimulatorProcess:
-    """A running simulator. ``estate`` is a file, a generator (``demo:1``, ``fleet:1000``) or a description."""
+@functools.cache
+def _session(account: str, region: str) -> t.Any:
+    """boto3's session: kept, because reading its service models takes longer than most tests."""
+    import boto3
 
-    def __init__(
-        self,
-        estate: str | pathlib.Path | t.Mapping[str, t.Any],
-        port: int = 0,
-        arguments: t.Sequence[str] = (),
-        timeout: float = 120.0,
-        python: str = sys.executable,
-    ) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        if not isinstance(estate, (str, pathlib.Path)):
-            self._folder = tempfile.TemporaryDirectory(prefix="estate-")
-            path = pathlib.Path(self._folder.name) / "estate.json"
-            path.write_text(json.dumps(estate), encoding="utf-8")
-            estate = path
-        command = [python, str(_SERVE), "--estate", str(estate), "--port", str(port), *arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self._errors: list[str] = []
-        self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read_output, daemon=True).start()
-        threading.Thread(target=self._read_errors, daemon=True).start()
-        try:
-            line = self._lines.get(timeout=timeout)
-        except queue.Empty:
-            line = ""
-        if not line.startswith("simulator ready "):
-            self.stop()
-            raise SimulatorError(f"the simulator did not start: {line}{''.join(self._errors[-20:])}".strip())
-        #: What the ready line says: url, accounts, instances, volumes, groups, seconds, rss_mib, pid.
-        self.ready: _Dict = json.loads(line.removeprefix("simulator ready "))
-        self.url: str = self.ready["url"]
-        self.pid: int = self._process.pid
+    return boto3.session.Session(**Simulator.credentials(account), region_name=region)
 
-    def _read_output(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put("")
 
-    def _read_errors(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._errors = [*self._errors[-200:], line]
+class Simulator:
+    """A running simulator, wherever it runs: its URL, clients for it and its control endpoints."""
 
-    def __enter__(self) -> SimulatorProcess:
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End this process, and only this one."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait(10)
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    @property
-    def errors(self) -> str:
-        """What it wrote to standard error."""
-        return "".join(self._errors)
+    url: str
 
     def control(self, method: str, path: str, body: _Dict | None = None) -> _Dict:
         """One request to a control endpoint."""
@@ -147,7 +92,74 @@ class SimulatorProcess:
 
     def client(self, service: str, account: str, region: str = "us-east-1", **options: t.Any) -> t.Any:
         """A boto3 client for an account of the estate."""
-        import boto3
+        return _session(account, region).client(service, endpoint_url=self.url, **options)
 
-        session = boto3.session.Session(**self.credentials(account), region_name=region)
-        return session.client(service, endpoint_url=self.url, **options)
+
+class SimulatorProcess(Simulator):
+    """A running simulator. ``estate`` is a file, a generator (``demo:1``, ``fleet:1000``) or a description."""
+
+    def __init__(
+        self,
+        estate: str | pathlib.Path | t.Mapping[str, t.Any],
+        port: int = 0,
+        arguments: t.Sequence[str] = (),
+        timeout: float = 120.0,
+        python: str = sys.executable,
+    ) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        if not isinstance(estate, (str, pathlib.Path)):
+            self._folder = tempfile.TemporaryDirectory(prefix="estate-")
+            path = pathlib.Path(self._folder.name) / "estate.json"
+            path.write_text(json.dumps(estate), encoding="utf-8")
+            estate = path
+        command = [python, str(_SERVE), "--estate", str(estate), "--port", str(port), *arguments]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._errors: list[str] = []
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read_output, daemon=True).start()
+        threading.Thread(target=self._read_errors, daemon=True).start()
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            line = ""
+        if not line.startswith("simulator ready "):
+            self.stop()
+            raise SimulatorError(f"the simulator did not start: {line}{''.join(self._errors[-20:])}".strip())
+        #: What the ready line says: url, accounts, instances, volumes, groups, seconds, rss_mib, pid.
+        self.ready: _Dict = json.loads(line.removeprefix("simulator ready "))
+        self.url = self.ready["url"]
+        self.pid: int = self._process.pid
+
+    def _read_output(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._errors = [*self._errors[-200:], line]
+
+    def __enter__(self) -> SimulatorProcess:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End this process, and only this one."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(10)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    @property
+    def errors(self) -> str:
+        """What it wrote to standard error."""
+        return "".join(self._errors)
