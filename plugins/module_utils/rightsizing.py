@@ -120,8 +120,16 @@ def find(aws: Aws, request: Request, progress: Progress) -> Findings:
     if request.prometheus is not None and "memory" in request.metrics:
         progress.line(f"reading memory from {request.prometheus.url}")
         usage = read_memory(
-            request.prometheus, _prometheus_names(fleet.instances), usage, request.as_of, request.prometheus_label
+            request.prometheus,
+            _prometheus_names(fleet.instances),
+            usage,
+            request.as_of,
+            request.prometheus_label,
+            warnings=warnings,
         )
+        if not request.trust_usage_before_restart:
+            # Percent of the memory of another type, for all that Prometheus can tell.
+            cloudwatch.forget_before_start(usage, fleet.instances)
     options = dataclasses.replace(request.options, overload_minute_prices=_overload_prices(request.policy, fleet))
     progress.line(f"sizing {len(fleet.instances)} instances")
     # A member changes through its group, which is sized as a whole.

@@ -64,6 +64,9 @@ SYSTEM_PACKAGES = {
         "fonts-liberation", "text in the browser tests", lambda: any(Path("/usr/share/fonts").rglob("*.[to]tf"))
     ),
     "postgresql": SystemPackage("postgresql", "the ledger's tests on a real PostgreSQL", _has_postgresql),
+    "prometheus": SystemPackage(
+        "prometheus", "the tests with memory from a real Prometheus", lambda: shutil.which("promtool") is not None
+    ),
 }
 
 

@@ -176,12 +176,17 @@ def read_usage(
     queries = list(_queries(aws, instances, catalog, usage_metrics))
     usage = _usage(aws, instances, queries, _Grid(start, DAY, periods), as_of, cache, progress)
     if not trust_before_restart:
-        for index, instance in enumerate(instances):
-            if instance.launch_time is not None and instance.launch_time > start:
-                first = math.ceil((instance.launch_time - start).total_seconds() / DAY)
-                for values in usage.metrics.values():
-                    values[index, :first] = math.nan
+        forget_before_start(usage, instances)
     return usage
+
+
+def forget_before_start(usage: FleetUsage, instances: Sequence[Instance]) -> None:
+    """Leave out (NaN) every period that began before its instance last started; ``usage`` is changed in place."""
+    for index, instance in enumerate(instances):
+        if instance.launch_time is not None and instance.launch_time > usage.start:
+            first = math.ceil((instance.launch_time - usage.start).total_seconds() / usage.period_seconds)
+            for values in usage.metrics.values():
+                values[index, :first] = math.nan
 
 
 def read_averages(

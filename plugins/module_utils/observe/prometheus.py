@@ -81,7 +81,8 @@ class Prometheus:
             ) as answer:
                 data = json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            raise PrometheusError(f"Prometheus at {self.url} answered {error.code}: {_reason(error)}") from error
+            hint = "; set its username and password, or its bearer_token" if error.code in (401, 403) else ""
+            raise PrometheusError(f"Prometheus at {self.url} answered {error.code}: {_reason(error)}{hint}") from error
         except (OSError, ValueError) as error:
             raise PrometheusError(f"Prometheus at {self.url} cannot be read: {error}") from error
         if data.get("status") != "success":
@@ -107,25 +108,29 @@ def read_memory(
     label: str = "instance_id",
     expression: str = MEMORY_PERCENT,
     statistics: Sequence[str] = ("p99", "Maximum"),
+    warnings: list[str] | None = None,
 ) -> FleetUsage:
     """Add ``memory_percent`` to ``usage`` for instances whose series carries a known name in ``label``.
 
     ``names`` maps the label's value (an instance id, or a private address without port) to
     the instance id. Values that CloudWatch gave are kept; Prometheus fills what is missing.
+    That it knows none of them is a warning: it may watch other accounts.
 
-    :raises PrometheusError: one sentence.
+    :raises PrometheusError: one sentence; also where no series has such a label.
     """
     numpy = deps.numpy
     position = {instance_id: index for index, instance_id in enumerate(usage.instance_ids)}
     shape = (len(position), usage.periods, len(STATISTICS))
     found: FloatArray = numpy.full(shape, numpy.nan, dtype=numpy.float32)
     start = usage.start.timestamp()
+    labels_seen: set[str] = set()
     for statistic in statistics:
         query = _FUNCTIONS[statistic].format(expression=expression, resolution=RESOLUTION)
         # Each point looks back over one day, so the value of a day stands at its end.
         for labels, points in server.query_range(
             query, start + usage.period_seconds, start + usage.period_seconds * usage.periods, usage.period_seconds
         ):
+            labels_seen.update(labels)
             index = position.get(names.get(labels.get(label, "").rsplit(":", 1)[0], ""))
             if index is None:
                 continue
@@ -133,6 +138,16 @@ def read_memory(
                 day = int((moment - start) // usage.period_seconds) - 1
                 if 0 <= day < usage.periods and moment - usage.period_seconds < as_of.timestamp():
                     found[index, day, STATISTICS.index(statistic)] = value
+    if labels_seen and label not in labels_seen:
+        raise PrometheusError(
+            f"Prometheus at {server.url}: no series has the label {label!r}, only {', '.join(sorted(labels_seen))}; "
+            "let label name the one that holds the instance id"
+        )
+    if numpy.isnan(found).all() and warnings is not None:
+        warnings.append(
+            f"Prometheus at {server.url} has no memory of these {len(position)} instances: "
+            + (f"its label {label} names others" if labels_seen else "it has no series of node_exporter in this time")
+        )
     known = usage.metrics.get("memory_percent")
     memory = found if known is None else numpy.where(numpy.isnan(known), found, known)
     if numpy.isnan(memory).all():
