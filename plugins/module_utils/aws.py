@@ -150,8 +150,9 @@ def sentence(error: BaseException, doing: str, account: str = "") -> AwsError:
                 code,
             )
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
-        # A server error that is no throttling may have come after the change.
-        unknown = status >= 500 and code not in THROTTLED
+        # A server error that is no throttling may have come after the change; that there is no
+        # capacity is one, too (EC2 API reference, "Server error codes"), but says that nothing was done.
+        unknown = status >= 500 and code not in THROTTLED and not code.startswith("Insufficient")
         return AwsError(f"AWS refused {doing}{where}: {code}: {message}", code, effect_unknown=unknown)
     if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
         return AwsError(

@@ -33,6 +33,8 @@ RUN_OPTIONS: dict[str, dict[str, t.Any]] = {
     "as_of": {"type": "str"},
     "limit": {"type": "int", "default": 50},
 }
+#: Selects no action: what a dead run has left in the scope is finished, and nothing else is begun.
+_NO_ACTION = "none"
 #: Actions read from the ledger at a time.
 _PAGE = 500
 
@@ -113,6 +115,22 @@ def roll_back_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool
         return answer
 
 
+def _begun(ledger: Ledger, actions: Sequence[PlannedAction]) -> dict[str, datetime.datetime]:
+    """When the first step of each action was taken, by its id."""
+    return {
+        identity: entries[0].at
+        for identity, journal in ledger.journal([action.id for action in actions]).items()
+        if (entries := [entry for entry in journal if entry.phase == "intent"])
+    }
+
+
+def _is_news(action: PlannedAction, result: VerificationResult | None) -> bool:
+    """Whether recording ``result`` changes the ledger: the same failure again does not."""
+    if result is None:
+        return False
+    return result.passed or (action.reason, action.why) != ("verification_failed", result.why)
+
+
 def _applied(ledger: Ledger, selection: Selection) -> list[PlannedAction]:
     found: list[PlannedAction] = []
     while True:
@@ -136,16 +154,19 @@ def verify_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) -
         policies = policies_of((plan_id, ledger.plan(plan_id).policy) for plan_id in plans)
         split = due(actions, policies, now())
         progress.line(f"verify: {len(split.ready)} applied actions, {len(split.waiting)} still soaking")
-        results = verify(aws, split.ready, policies, now())
+        results = verify(aws, split.ready, policies, now(), _begun(ledger, split.ready))
         failed = [action for action in split.ready if action.id in results and not results[action.id].passed]
         back = [action for action in failed if policies[action.plan_id].verification.rollback == "automatic"]
-        recorded: Sequence[str] = [action.id for action in split.ready if action.id in results]
+        recorded: Sequence[str] = [action.id for action in split.ready if _is_news(action, results.get(action.id))]
         if not check_mode:
             recorded = ledger.record_verifications(results, now())
         run = RunResult()
         if back:
             progress.line(f"verify: {len(failed)} actions failed, {len(back)} are rolled back")
-            selection = Selection(action_ids=tuple(action.id for action in back))
+        if back or ledger.abandoned(_selection(aws, params), None, now()):
+            # What a killed run left half-done here is finished, too, even where nothing is to be rolled back.
+            ids = tuple(action.id for action in back) or (_NO_ACTION,)
+            selection = Selection(scopes=(Scope(aws.account, aws.region).key,), action_ids=ids)
             run = executor.predict(selection, rollback=True) if check_mode else executor.rollback(selection)
         answer = _answer(aws, run, params["limit"])
         answer["changed"] = bool(recorded) or run.changed
@@ -153,7 +174,7 @@ def verify_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) -
         answer["by_status"] = {
             "verified": sum(result.passed for result in results.values()),
             "rolled_back": len(run.having("rolled_back")),
-            "applied": len(failed) - len(back),
+            "applied": len(failed) - len(back) + len(run.having("applied")),
         }
         answer["monthly_saving"] = round(
             sum(

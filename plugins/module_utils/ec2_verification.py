@@ -72,9 +72,15 @@ def metric_name(name: str) -> tuple[str, str, str]:
 
 
 def verify(
-    aws: Aws, actions: Sequence[PlannedAction], policies: Mapping[str, Policy], now: datetime.datetime
+    aws: Aws,
+    actions: Sequence[PlannedAction],
+    policies: Mapping[str, Policy],
+    now: datetime.datetime,
+    begun: Mapping[str, datetime.datetime],
 ) -> dict[str, VerificationResult]:
     """Check every action by its plan's policy; what cannot be read at all is no proof and not in the answer.
+
+    ``begun`` says when the first step of each action was taken, by its id.
 
     :raises AwsError: when EC2 or CloudWatch refuse.
     """
@@ -82,10 +88,12 @@ def verify(
         return {}
     checks: dict[str, list[Check]] = {action.id: [] for action in actions}
     wants = {action.id: policies[action.plan_id].verification for action in actions}
-    for name, read in (("instance_health", _health), ("alarms", _alarms)):
+    for name in ("instance_health", "alarms"):
         chosen = [action for action in actions if name in wants[action.id].checks]
-        for identity, check in read(aws, chosen).items() if chosen else ():
-            checks[identity].append(check)
+        if chosen:
+            read = _health(aws, chosen) if name == "instance_health" else _alarms(aws, chosen, begun)
+            for identity, check in read.items():
+                checks[identity].append(check)
     chosen = [action for action in actions if "metrics" in wants[action.id].checks]
     for identity, found in _metrics(aws, chosen, {a.id: wants[a.id].metrics for a in chosen}, now).items():
         checks[identity] += found
@@ -145,8 +153,11 @@ def _health(aws: Aws, actions: Sequence[PlannedAction]) -> dict[str, Check]:
     return answer
 
 
-def _alarms(aws: Aws, actions: Sequence[PlannedAction]) -> dict[str, Check]:
-    """Alarms on the resource that went off after the change."""
+def _alarms(aws: Aws, actions: Sequence[PlannedAction], begun: Mapping[str, datetime.datetime]) -> dict[str, Check]:
+    """Alarms on the resource that went off since the change began and are still on.
+
+    One that goes off while the machine is being changed is news, too: it should be off again by now.
+    """
     off: dict[tuple[str, str], list[tuple[str, datetime.datetime]]] = {}
     for page in aws.pages("cloudwatch", "describe_alarms", StateValue="ALARM", AlarmTypes=["MetricAlarm"]):
         for alarm in page.get("MetricAlarms", ()):
@@ -156,7 +167,7 @@ def _alarms(aws: Aws, actions: Sequence[PlannedAction]) -> dict[str, Check]:
                 )
     answer: dict[str, Check] = {}
     for action in actions:
-        since = action.applied_at
+        since = begun.get(action.id, action.applied_at)
         names = sorted(name for name, at in off.get(_dimension(action), ()) if since is None or at >= since)
         if names:
             answer[action.id] = Check("alarms", "failed", f"{', '.join(names)} went off since the change")

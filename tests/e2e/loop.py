@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 import typing as t
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,14 +46,18 @@ _RESULT = re.compile(
 
 
 def estate(instances: Sequence[_Dict], **settings: t.Any) -> _Dict:
-    """A description of one account with ``instances``; ``groups``, ``alarms`` and ``accounts`` (more of them) too."""
+    """A description of one account with ``instances``; ``groups``, ``alarms`` and ``accounts`` (more of them) too.
+
+    ``now=None`` is the real time.
+    """
     region: _Dict = {"instances": list(instances)}
     for key in ("groups", "alarms"):
         if key in settings:
             region[key] = settings.pop(key)
     more = settings.pop("accounts", [])
+    now = settings.pop("now", NOW)
     return {
-        "now": NOW,
+        **({"now": now} if now else {}),
         "seed": 7,
         "delays": DELAYS,
         "usage": {"quiet": QUIET, **settings.pop("usage", {})},
@@ -126,8 +131,8 @@ class Ran:
 
     @property
     def failure(self) -> str:
-        """The message of the only task that failed."""
-        messages = {str(r.data["msg"]) for r in self.results if r.state == "fatal"}
+        """The message of the only task that failed, without what ansible-core puts in front."""
+        messages = {str(r.data["msg"]).rpartition("Module failed: ")[2] for r in self.results if r.state == "fatal"}
         assert len(messages) == 1, f"{len(messages)} failures in:\n{self.output}"
         return messages.pop()
 
@@ -261,6 +266,15 @@ class Loop:
     def statuses(self) -> dict[str, str]:
         """Status of each action, by name of the resource."""
         return {name: row["status"] for name, row in self.actions().items()}
+
+    def proposed(self) -> dict[str, str]:
+        """The type that is proposed for each resource, by its name."""
+        names = {row["id"]: name for name, row in self.actions().items()}
+        return {
+            names[row["id"]]: json.loads(zlib.decompress(row["record"]))["proposed"]["instance_type"]
+            for row in self.rows("SELECT id, record FROM frugal_actions")
+            if row["id"] in names
+        }
 
     def journal(self, phase: str = "") -> list[_Dict]:
         """The journal, in order; one phase of it, if given."""

@@ -195,7 +195,7 @@ def test_runs_are_predicted(walk: Walk, stage: str, task: str) -> None:
 def test_what_apply_did(walk: Walk) -> None:
     outcomes = {item["name"]: item for item in walk.stages["apply"].done.of("Apply")["outcomes"]}
     told = {name: (item["status"], item["reason"]) for name, item in outcomes.items()}
-    applied = {name: ("applied", "") for name in ("web-000", "web-001", "web-002", "web-003", "alarmed", "api")}
+    applied = dict.fromkeys(("web-000", "web-001", "web-002", "web-003", "alarmed", "api"), ("applied", ""))
     assert told == {
         **applied,
         "short-000": ("expired", "approval_expired"),

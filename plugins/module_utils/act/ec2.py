@@ -65,6 +65,8 @@ class InstanceTypeActor:
     kinds: tuple[str, ...] = ("ec2_instance_type",)
     #: Instance id -> whether stop protection is on; read once, when an instance is first looked at.
     _stop_protected: dict[str, bool] = dataclasses.field(default_factory=dict)
+    #: Actions whose call had an unknown effect: tried alone from then on, so that one cannot hold the others up.
+    _alone: set[str] = dataclasses.field(default_factory=set)
 
     def read(self, actions: Sequence[PlannedAction]) -> Mapping[str, Observed]:
         """State, type, tags and status checks of each instance: one listing of each, whatever their number."""
@@ -161,8 +163,10 @@ class InstanceTypeActor:
             return each(actions, self._change_type)
         method = {"stop": "stop_instances", "start": "start_instances"}[step]
         outcomes: dict[str, StepOutcome] = {}
-        for part in _parts(actions, IDS_PER_CALL):
+        together = [action for action in actions if action.id not in self._alone]
+        for part in (*_parts(together, IDS_PER_CALL), *([action] for action in actions if action.id in self._alone)):
             outcomes.update(self._call(method, part))
+        self._alone.update(key for key, outcome in outcomes.items() if outcome.result == "unknown")
         return outcomes
 
     def _call(self, method: str, actions: Sequence[PlannedAction]) -> dict[str, StepOutcome]:
