@@ -44,7 +44,8 @@ if t.TYPE_CHECKING:
 
     FloatArray = numpy.typing.NDArray[numpy.floating[t.Any]]
 
-#: Upper bounds of risk 0, 1, 2 and 3 (above: 4). Overload minutes a month, and shares of a limit used.
+#: Upper bounds of risk 0, 1, 2 and 3 (above: 4). Overload minutes a month that a change adds, and
+#: shares of a limit used.
 RISK_MINUTES = (1.0, 30.0, 120.0, 600.0)
 RISK_MEMORY_SHARE = (0.60, 0.75, 0.85, 0.95)
 RISK_LIMIT_SHARE = (0.50, 0.70, 0.85, 1.00)
@@ -253,7 +254,8 @@ def _step(value: float, bounds: Sequence[float]) -> int:
 def _risk(subject: Subject, facts: Facts) -> Risk:
     """Risk 0 to 4 of each dimension; the thresholds are the constants on top of this file."""
     current, proposed = facts.current, facts.proposed
-    dimensions = {"cpu": _step(facts.minutes_proposed, RISK_MINUTES)}
+    # The risk of a change is what it adds: a larger type for a saturated machine adds nothing.
+    dimensions = {"cpu": _step(facts.minutes_proposed - facts.minutes_current, RISK_MINUTES)}
     if facts.memory_measured:
         dimensions["memory"] = _step(facts.memory_peak_gib / max(proposed.memory_gib, 1e-9), RISK_MEMORY_SHARE)
     else:
