@@ -166,22 +166,22 @@ class _Maker:
 def _special(maker: _Maker) -> tuple[list[_Dict], list[_Dict]]:
     """What must be refused or redirected: entries for production and for staging."""
     production = [
-        maker.instance("render-spot-1", "low", type="c5.2xlarge", lifecycle="spot"),
-        maker.instance("render-spot-2", "low", type="c5.2xlarge", lifecycle="spot"),
-        *(maker.instance(f"eks-worker-{n}", "low", type="m5.xlarge", managed_by="eks") for n in range(3)),
-        *(maker.instance(f"ecs-agent-{n}", "moderate", type="m5.xlarge", ecs_cluster="services") for n in range(2)),
-        *(maker.instance(f"vpn-{n}", "low", type="m5.xlarge", managed_by="terraform") for n in range(3)),
-        *(maker.instance(f"stack-{n}", "low", type="m5.xlarge", managed_by="cloudformation") for n in range(2)),
-        *(maker.instance(f"ledger-{n}", "low", type="r5.xlarge", managed_by="protected") for n in range(2)),
-        maker.instance("licence-server", "low", type="m5.xlarge", tenancy="dedicated"),
-        *(maker.instance(f"scratch-{n}", "low", type="i3.xlarge") for n in range(2)),
+        maker.instance("render-spot-1", "low", type="c5.xlarge", lifecycle="spot"),
+        maker.instance("render-spot-2", "low", type="c5.xlarge", lifecycle="spot"),
+        *(maker.instance(f"eks-worker-{n}", "low", type="m5.large", managed_by="eks") for n in range(3)),
+        *(maker.instance(f"ecs-agent-{n}", "moderate", type="m5.large", ecs_cluster="services") for n in range(2)),
+        *(maker.instance(f"vpn-{n}", "low", type="m5.large", managed_by="terraform") for n in range(3)),
+        *(maker.instance(f"stack-{n}", "low", type="m5.large", managed_by="cloudformation") for n in range(2)),
+        *(maker.instance(f"ledger-{n}", "low", type="r5.large", managed_by="protected") for n in range(2)),
+        maker.instance("licence-server", "low", type="m5.large", tenancy="dedicated"),
+        *(maker.instance(f"scratch-{n}", "low", type="i3.large") for n in range(2)),
         *(
             maker.instance(f"fresh-{n}", "low", type="m6i.xlarge", launched_days_ago=1.5 + n / 2, memory_agent=True)
             for n in range(2)
         ),
-        *(maker.instance(f"encoder-{n}", "low", type="c6i.xlarge", memory_agent=True) for n in range(4)),
-        maker.instance("appliance", "low", type="m5.xlarge", product_codes=["8lqdnq4ynpmtpr2xs3chfsmgc"]),
-        maker.instance("pinned", "low", type="m5.xlarge", disable_api_stop=True),
+        *(maker.instance(f"encoder-{n}", "low", type="c6i.large", memory_agent=True) for n in range(4)),
+        maker.instance("appliance", "low", type="m5.large", product_codes=["8lqdnq4ynpmtpr2xs3chfsmgc"]),
+        maker.instance("pinned", "low", type="m5.large", disable_api_stop=True),
         maker.instance(
             "closing-the-books",
             "moderate",
@@ -191,7 +191,7 @@ def _special(maker: _Maker) -> tuple[list[_Dict], list[_Dict]]:
         ),
     ]
     staging = [
-        maker.instance("old-kernel", "low", type="m4.2xlarge", ena=False, memory_agent=True),
+        maker.instance("old-kernel", "low", type="m4.xlarge", ena=False, memory_agent=True),
         maker.instance("no-nvme", "low", type="r4.xlarge", nvme_drivers=False, memory_agent=True),
         maker.instance("uefi-only", "low", type="m6i.xlarge", boot_mode="uefi", memory_agent=True),
         maker.instance(
@@ -202,7 +202,7 @@ def _special(maker: _Maker) -> tuple[list[_Dict], list[_Dict]]:
             usage={"profile": "steady", "parameters": {}, "cpu_percent": 60, "memory_percent": 45},
         ),
         maker.instance("switched-off", "idle", type="m5.xlarge", state="stopped"),
-        maker.instance("ci-terraform", "low", type="c5.2xlarge", managed_by="terraform"),
+        maker.instance("ci-terraform", "low", type="c5.xlarge", managed_by="terraform"),
     ]
     return production, staging
 
