@@ -193,6 +193,12 @@ def _expression(identifier: str, text: str, computed: t.Mapping[str, tuple[Array
     return times, np.where(np.isfinite(outcome), outcome, np.nan)
 
 
+def _fingerprint(call: Call) -> tuple[str, str, str]:
+    """What all pages of one request have in common."""
+    asked = {key: item for key, item in call.params.items() if key != "NextToken"}
+    return call.account, call.region, json.dumps(asked, sort_keys=True)
+
+
 @operation("cloudwatch", "GetMetricData")
 def get_metric_data(cloud: Cloud, call: Call) -> _Dict:
     """Up to 500 queries and 100,800 data points a page."""
@@ -201,9 +207,7 @@ def get_metric_data(cloud: Cloud, call: Call) -> _Dict:
     if not 1 <= limit <= MAXIMUM_DATAPOINTS:
         raise AwsError("ValidationError", f"MaxDatapoints must be between 1 and {MAXIMUM_DATAPOINTS}.")
     token = params.get("NextToken")
-    fingerprint = json.dumps({key: item for key, item in params.items() if key != "NextToken"}, sort_keys=True)
-    key = (call.account, call.region, fingerprint)
-    results = _recent.get(key) if token else None
+    results = _recent.get(_fingerprint(call)) if token else None
     if results is None:
         results = _compute(cloud, call)
     offset = 0
@@ -231,7 +235,7 @@ def get_metric_data(cloud: Cloud, call: Call) -> _Dict:
     following = None
     if offset + limit < total:
         following = str(offset + limit)
-        _recent[key] = results
+        _recent[_fingerprint(call)] = results
         while len(_recent) > 4:
             _recent.popitem(last=False)
     return {"MetricDataResults": shown, "Messages": [], "NextToken": following}
