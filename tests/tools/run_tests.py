@@ -146,8 +146,12 @@ def ansible_test(run: Run, *words: str, exclusive: bool = False) -> None:
     """Run ansible-test in the tier's own mirror; ``exclusive`` while it may make virtual environments."""
     folder = mirrored(run.name)
     home = ansible_home()
-    command = (BIN / "ansible-test", *words, "--color", "no")
-    paths = {"HOME": home, "PYTHONPATH": "", "ANSIBLE_COLLECTIONS_PATH": folder.parents[2]}
+    command: tuple[str | Path, ...] = (BIN / "ansible-test", *words, "--color", "no")
+    paths: dict[str, str | Path] = {
+        "HOME": home,
+        "PYTHONPATH": "",
+        "ANSIBLE_COLLECTIONS_PATH": folder.parents[2],
+    }
     if exclusive:
         with environment.locked(home / "sanity.lock"):
             run.command(*command, cwd=folder, **paths)
@@ -156,6 +160,7 @@ def ansible_test(run: Run, *words: str, exclusive: bool = False) -> None:
 
 
 def version() -> str:
+    """This Python's version as ansible-test names it."""
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -171,7 +176,8 @@ def lint(run: Run) -> None:
 def types(run: Run) -> None:
     """mypy --strict on what modules are made of"""
     run.command(BIN / "mypy", "-p", f"{PLUGINS}.module_utils", "-p", f"{PLUGINS}.plugin_utils")
-    run.command(BIN / "mypy", *sorted((ROOT / "tests" / "tools").glob("*.py")), MYPYPATH=ROOT / "tests" / "tools")
+    paths = os.pathsep.join(str(ROOT / "tests" / folder) for folder in ("tools", ""))
+    run.command(BIN / "mypy", *sorted((ROOT / "tests" / "tools").glob("*.py")), MYPYPATH=paths)
 
 
 def imports(run: Run) -> None:
