@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import logging
@@ -91,6 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError:
         print(f"simulator: port {options.port} on {options.host} cannot be used", file=sys.stderr)
         return 2
+    # The estate stays: the garbage collector need not look at it again with every answer.
+    gc.collect()
+    gc.freeze()
     ready = {
         "url": f"http://{options.host}:{server.port}",
         "accounts": len(cloud.accounts),
