@@ -37,6 +37,13 @@ NAMES_PER_CALL = 100
 #: Refreshes of a group that are looked through for ours.
 REFRESHES = 10
 _UNDER_WAY = ("Pending", "InProgress", "Cancelling", "RollbackInProgress", "Baking")
+#: Something came to its end, or began, since the look: another look tells.
+_LATER = (
+    "ActiveInstanceRefreshNotFound",
+    "InstanceRefreshInProgress",
+    "IrreversibleInstanceRefresh",
+    "ScalingActivityInProgress",
+)
 _UNDONE = ("Failed", "Cancelled", "RollbackFailed", "RollbackSuccessful")
 
 
@@ -235,7 +242,7 @@ class GroupTypeActor:
         try:
             self.aws.write(service, method, **arguments)
         except AwsError as error:
-            if error.code in ("InstanceRefreshInProgress", "IrreversibleInstanceRefresh", "ScalingActivityInProgress"):
+            if error.code in _LATER:
                 return StepOutcome("retry", str(error), seconds=self.pause)
             return failed_outcome(error)
         return StepOutcome(seconds=self.pause)
