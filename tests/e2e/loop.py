@@ -178,7 +178,7 @@ class Loop:
         }
 
     def start(self, playbook: str, *arguments: str, **variables: t.Any) -> subprocess.Popen[str]:
-        """Start a playbook of the collection, its output in one pipe."""
+        """Start a playbook of the collection (or of a file), its output in one pipe."""
         extra = {
             "frugal_as_of": self.now,
             "rightsizing_wait_sleep": 0.2,
@@ -189,7 +189,14 @@ class Loop:
         environment = {key: value for key, value in self.environment().items() if value}
         self.folder.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
-            [str(BIN / "ansible-playbook"), f"frugal.cloud.{playbook}", "-v", "-e", json.dumps(extra), *arguments],
+            [
+                str(BIN / "ansible-playbook"),
+                playbook if "/" in playbook else f"frugal.cloud.{playbook}",
+                "-v",
+                "-e",
+                json.dumps(extra),
+                *arguments,
+            ],
             env=environment,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,

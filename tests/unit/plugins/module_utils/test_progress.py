@@ -31,8 +31,6 @@ def test_without_a_file_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None
     progress.count("reading", 1, 1)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
