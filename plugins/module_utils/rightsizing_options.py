@@ -80,6 +80,10 @@ def request_from(params: Mapping[str, t.Any]) -> Request:
     unknown = set(params["metrics"]) - set(GROUPS)
     if unknown or "cpu" not in params["metrics"]:
         raise InvalidRequest("metrics must hold cpu: nothing can be sized without it")
+    if not 50.0 <= params["cpu_percentile"] <= 100.0:
+        raise InvalidRequest(
+            f"cpu_percentile is {params['cpu_percentile']:g}: it must be from 50 to 100 (100: the maximum)"
+        )
     filters: dict[str, list[str]] = {}
     for name, values in params["filters"].items():
         filters[name] = [str(value) for value in (values if isinstance(values, (list, tuple)) else [values])]
