@@ -52,7 +52,7 @@ docs: setup ## Build the documentation site: build/docs/html/index.html
 .PHONY: bench
 bench: setup ## Measure against other tools: build/bench.json
 	@$(PYTHON) tests/tools/environment.py custodian
-	@$(DEV)/python tests/benchmarks/run.py --output build/bench.json
+	@PYTHONPATH=build/root $(DEV)/python tests/benchmarks/run.py --output build/bench.json
 
 .PHONY: simulator
 simulator: setup ## Run the simulated cloud in the foreground: make simulator ESTATE=file PORT=n
