@@ -141,7 +141,7 @@ def read_commitments(
     key = [aws.account, aws.region, lookback_days]
     kept = cache.load("commitments", key)
     if kept is not None and kept[0] == today:
-        return kept[1], bool(kept[1])
+        return kept[1], any(kept[1].values())
     period = {"Start": (today - datetime.timedelta(days=lookback_days)).isoformat(), "End": today.isoformat()}
     here = {"Dimensions": {"Key": "REGION", "Values": [aws.region]}}
     service = {"Dimensions": {"Key": "SERVICE", "Values": ["Amazon Elastic Compute Cloud - Compute"]}}
