@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -120,9 +121,11 @@ def provide_get_pip(home: Path) -> None:
         raise SystemExit("error: this version of ansible-test names no version of pip: look at workspace.py")
     target = home / ".ansible" / "test" / "cache" / f"get_pip_{found[1].replace('.', '_')}.py"
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(f".{os.getpid()}")
-    shutil.copyfile(Path(__file__).with_name("get_pip.py"), temporary)
-    temporary.replace(target)
+    # Several tiers and clones may do this at once: each writes a file of its own and moves it into place.
+    handle, temporary = tempfile.mkstemp(dir=target.parent)
+    with open(handle, "wb") as file:
+        file.write(Path(__file__).with_name("get_pip.py").read_bytes())
+    os.replace(temporary, target)
 
 
 def main() -> int:

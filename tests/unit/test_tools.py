@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import subprocess
 import sys
@@ -75,6 +76,14 @@ class TestMirror:
         (checkout / "galaxy.yml").write_text('dependencies: {"nobody.nothing": ">=1.0.0"}\n')
         with pytest.raises(SystemExit, match=r"nobody\.nothing"):
             workspace.mirror(checkout, tmp_path / "root")
+
+
+def test_many_may_provide_get_pip_at_once(tmp_path: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(workspace.provide_get_pip, [tmp_path] * 40))
+    files = list((tmp_path / ".ansible" / "test" / "cache").iterdir())
+    assert [path.suffix for path in files] == [".py"]
+    assert files[0].read_bytes() == (TOOLS / "get_pip.py").read_bytes()
 
 
 def failing(run: run_tests.Run) -> None:
