@@ -16,7 +16,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ansible_collections.frugal.cloud.plugins.module_utils.observe import cloudwatch, ec2
+from ansible_collections.frugal.cloud.plugins.module_utils.observe import cloudwatch
 from ansible_collections.frugal.cloud.tests.benchmarks.measured import Measured, measure
 from ansible_collections.frugal.cloud.tests.simulator.estates.fleet import ACCOUNT
 from ansible_collections.frugal.cloud.tests.simulator.process import SimulatorProcess
@@ -125,7 +125,7 @@ def _result(output: str) -> _Dict:
 def needed_requests(simulator: SimulatorProcess, metrics: Sequence[str]) -> int:
     """Pages of every inventory and catalog call, and metric queries / 500, rounded up.
 
-    Counted from what the simulator holds, with a client of its own.
+    Counted from what the simulator holds, with a client of its own, and AWS' largest pages.
     """
 
     def every(service: str, method: str, key: str, **arguments: t.Any) -> list[_Dict]:
@@ -173,12 +173,12 @@ def needed_requests(simulator: SimulatorProcess, metrics: Sequence[str]) -> int:
     # Identity, images, addresses, ECS clusters, Auto Scaling groups; coverage by reservations and Savings Plans.
     single = 5 + 2
     return (
-        pages(instances, ec2.INSTANCES_PER_PAGE)
-        + pages(volumes, ec2.VOLUMES_PER_PAGE)
-        + pages(types, ec2.TYPES_PER_PAGE)
-        + pages(offerings, ec2.OFFERINGS_PER_PAGE)
+        pages(instances, 1000)
+        + pages(volumes, 1000)
+        + pages(types, 100)
+        + pages(offerings, 1000)
         + pages(products, 100)
         + pages(memory, 500)
         + single
-        + -(-queries // cloudwatch.QUERIES_PER_REQUEST)
+        + -(-queries // 500)
     )
