@@ -292,7 +292,7 @@ class Database:
         path = os.path.abspath(os.path.expanduser(url.database))
         shown = f"sqlite:///{path}"
         try:
-            if os.path.exists(path) and os.path.getsize(path):
+            if _size(path):
                 with open(path, "rb") as file:
                     if file.read(len(_SQLITE_HEADER)) != _SQLITE_HEADER:
                         raise LedgerError(
@@ -447,6 +447,14 @@ def _parsed(address: str) -> URL:
     if url.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql", "postgres", "postgresql+psycopg"):
         raise LedgerError(f"ledger_url names the database {url.drivername!r}; {right}")
     return url.set(drivername="postgresql") if url.drivername == "postgres" else url
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, 0 where there is none. :raises OSError: when that cannot be told."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _quoted(path: str) -> str:

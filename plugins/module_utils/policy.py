@@ -36,6 +36,8 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 EFFORTS = ("online", "restart", "replace", "migrate")
 FINDINGS = ("over_provisioned", "under_provisioned", "optimized", "idle", "previous_generation", "unknown")
 CHECKS = ("instance_health", "alarms", "metrics")
+#: Metrics that verification knows by name; others are named as the cloud names them.
+METRICS = ("cpu_percent", "memory_percent")
 
 _RISKS = [str(number) for number in range(len(RISK_NAMES))] + list(RISK_NAMES)
 _MATCH_OPTIONS: dict[str, t.Any] = {
@@ -336,6 +338,13 @@ class Policy:
             ),
             values=values,
         )
+        for index, name in enumerate(policy.verification.metrics):
+            parts = name.split(":")
+            if name not in METRICS and (len(parts) != 3 or not all(parts)):
+                raise PolicyError(
+                    f"{origin}: verification.metrics[{index}] is {name!r}; it must be one of {', '.join(METRICS)}, "
+                    "or Namespace:MetricName:Statistic such as MyApp:Latency:p99"
+                )
         for index, rule in enumerate(policy.approval):
             if rule.group and rule.group not in policy.groups:
                 known = ", ".join(sorted(policy.groups)) or "none yet"
