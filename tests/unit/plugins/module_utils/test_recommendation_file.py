@@ -69,7 +69,11 @@ def test_no_findings_are_an_empty_file(tmp_path: Path) -> None:
     assert read_recommendations([str(tmp_path / "none.gz")]) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"not JSON\n"), gzip.compress(b'{"a": 1}')[:-6]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not gzip", gzip.compress(b"not JSON\n"), gzip.compress(b'{"a": 1}')[:-6]],
+    ids=["empty", "text", "not JSON", "cut off"],
+)
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other"
     path.write_bytes(content)
