@@ -33,8 +33,6 @@ RUN_OPTIONS: dict[str, dict[str, t.Any]] = {
     "as_of": {"type": "str"},
     "limit": {"type": "int", "default": 50},
 }
-#: Selects no action: what a dead run has left in the scope is finished, and nothing else is begun.
-_NO_ACTION = "none"
 #: Actions read from the ledger at a time.
 _PAGE = 500
 
@@ -163,10 +161,10 @@ def verify_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) -
         run = RunResult()
         if back:
             progress.line(f"verify: {len(failed)} actions failed, {len(back)} are rolled back")
-        if back or ledger.abandoned(_selection(aws, params), None, now()):
-            # What a killed run left half-done here is finished, too, even where nothing is to be rolled back.
-            ids = tuple(action.id for action in back) or (_NO_ACTION,)
-            selection = Selection(scopes=(Scope(aws.account, aws.region).key,), action_ids=ids)
+        # What a killed run left on its way back is finished, too; its half-done changes are the next apply's.
+        left = [a.id for a in ledger.abandoned(_selection(aws, params), None, now()) if a.goal != "apply"]
+        if back or left:
+            selection = Selection(action_ids=(*(action.id for action in back), *left))
             run = executor.predict(selection, rollback=True) if check_mode else executor.rollback(selection)
         answer = _answer(aws, run, params["limit"])
         answer["changed"] = bool(recorded) or run.changed
@@ -174,7 +172,7 @@ def verify_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) -
         answer["by_status"] = {
             "verified": sum(result.passed for result in results.values()),
             "rolled_back": len(run.having("rolled_back")),
-            "applied": len(failed) - len(back) + len(run.having("applied")),
+            "applied": len(failed) - len(back),
         }
         answer["monthly_saving"] = round(
             sum(

@@ -212,6 +212,18 @@ def test_a_read_that_is_denied(loop: Loop, operation: str, needed: bool) -> None
     assert loop.dump() == before
 
 
+def test_a_type_without_a_price_is_no_error(make_loop: MakeLoop) -> None:
+    """It is said of that machine that nothing can be said; the others are planned."""
+    loop = make_loop(estate([machines("web", 2), machines("odd", type="u-6tb1.56xlarge")]))
+    ran = loop.recommend()
+    found = ran.of("Find EC2 instances")
+    odd = loop.instances()["odd"]["InstanceId"]
+    told = {item["resource_id"]: item for item in found["not_recommended"]}
+    assert told[odd]["outcome"] == "unknown"
+    assert "u-6tb1.56xlarge" in told[odd]["reasons"][0]
+    assert set(loop.statuses()) == {"web-000", "web-001"}
+
+
 # -- plans and approvals -----------------------------------------------------------------------
 
 

@@ -125,6 +125,33 @@ def test_a_killed_playbook_whose_module_lives_on(make_loop: MakeLoop) -> None:
     assert {tuple(steps) for steps in loop.taken_effect().values()} == {tuple(STEPS)}
 
 
+def test_a_killed_verification_is_finished_by_the_next_one(make_loop: MakeLoop) -> None:
+    """It dies while it rolls back what failed: half the machines are stopped, and verify alone puts that right."""
+    alarm = {"threshold": 90, "after_change": True}
+    fleet = [machines(f"web-{number}", alarm={"name": f"latency-{number}", **alarm}) for number in range(12)]
+    policy = {"verification": {"rollback": "automatic", "soak_hours": 0}}
+    loop = make_loop(estate(fleet, now=None), now="", variables={"frugal_policy": policy})
+    loop.recommend()
+    loop.approve()
+    assert loop.stage("apply").code == 0
+    loop.simulator.stats(reset=True)
+    process = loop.start("rightsizing", frugal_stage="verify", rightsizing_max_in_flight=6)
+    assert wait_for(loop.changes, process)
+    kill_tree(process.pid)
+    process.communicate()
+    statuses = collections.Counter(loop.statuses().values())
+    assert statuses["applying"] == 6
+    assert statuses["applied"] == 6
+    foreseen = loop.stage("verify", "--check")
+    ran = loop.stage("verify")
+    assert ran.code == 0, ran.output
+    assert ran.of("Verify")["by_status"] == foreseen.of("Verify")["by_status"]
+    assert ran.of("Verify")["by_status"]["rolled_back"] == 12
+    assert set(loop.statuses().values()) == {"rolled_back"}
+    assert set(loop.types().values()) == {"m5.2xlarge running"}
+    assert {tuple(steps) for steps in loop.taken_effect().values()} == {tuple(STEPS)}
+
+
 def with_process_output(process: subprocess.Popen[str]) -> str:
     """Wait until all who hold the output's pipe have ended, the orphaned module too."""
     output, _nothing = process.communicate(timeout=120)
