@@ -28,7 +28,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.aws import (
 
 KEYS = {"aws_access_key_id": "AKIA111111111111TEST", "aws_secret_access_key": "nothing"}
 #: What the server does with a request: a status and a body, or None to cut the connection.
-Answer = tuple[int, str] | None
+Answer: t.TypeAlias = "tuple[int, str] | None"
 
 
 def error(code: str, message: str = "no") -> str:
@@ -214,7 +214,7 @@ def test_a_role_that_is_denied_is_named_as_such(serve: Callable[..., Service]) -
     )
     aws = serve((403, denied)).connect(role_arn="arn:aws:iam::222222222222:role/frugal")
     with pytest.raises(AwsError, match=r"^AWS denied sts:AssumeRole \(AccessDenied: User x is not authorized\): grant"):
-        _ = aws.account
+        assert aws.account
 
 
 def test_services_are_counted_as_permissions_name_them(serve: Callable[..., Service]) -> None:
@@ -328,7 +328,7 @@ def test_many_threads_never_pass_the_cap() -> None:
     lock = threading.Lock()
 
     def spend() -> None:
-        for _ in range(20):
+        for _unused in range(20):
             try:
                 cost.charge("Cost Explorer request", 1)
             except ApiCostExceeded:
@@ -338,7 +338,7 @@ def test_many_threads_never_pass_the_cap() -> None:
             with lock:
                 results[word] += 1
 
-    threads = [threading.Thread(target=spend) for _ in range(8)]
+    threads = [threading.Thread(target=spend) for _unused in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -32,14 +32,14 @@ def test_each_library_is_what_its_module_is(name: str) -> None:
 def test_a_missing_library_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(deps.LIBRARIES, "absent", ("no_such_module", "no-such-package"))
     with pytest.raises(deps.MissingLibrary, match="no-such-package is required and is not installed") as caught:
-        _ = deps.absent
+        assert deps.absent
     assert caught.value.distribution == "no-such-package"
     assert "ModuleNotFoundError" in caught.value.trace
 
 
 def test_an_unknown_name_is_a_plain_error() -> None:
     with pytest.raises(AttributeError, match="deps has no library 'nobody'"):
-        _ = deps.nobody
+        assert deps.nobody
 
 
 def python(code: str, *, blocked: t.Sequence[str] = ()) -> str:
