@@ -50,6 +50,11 @@ NETWORK_REFERENCE_GBPS = 25.0
 EBS_REFERENCE_MBPS = 5_000.0
 EBS_REFERENCE_IOPS = 20_000.0
 
+#: Most capacity that a saturated machine is given at once, as a multiple of what it has: how much
+#: more than 100 % it wants cannot be seen, so it is doubled and looked at again. Sizes double;
+#: half as much again is for faster cores.
+LARGEST_STEP_UP = 3.0
+
 #: A change must be worth its disruption: share of the current price that a type must be cheaper by.
 FAMILY_CHANGE_SHARE = 0.002
 BURSTABLE_SHARE = 0.03
@@ -450,6 +455,7 @@ class _Chunk:
             smaller = self.ratios < np.float32(0.999)
         objective[dearer & ~tight[:, None]] = np.inf
         objective[smaller & tight[:, None]] = np.inf
+        objective[(self.ratios > np.float32(LARGEST_STEP_UP)) & tight[:, None]] = np.inf
         objective[self.index, self.current] = np.where(
             tight & (options.method == "percentile"), np.inf, current_objective
         )
