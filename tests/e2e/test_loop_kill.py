@@ -15,9 +15,9 @@ from ansible_collections.frugal.cloud.tests.e2e.loop import STEPS, Loop, estate,
 
 INSTANCES = 200
 KILLS = 20
-#: A run is killed after so many requests, drawn at random: from before its first step to many steps later.
-REQUESTS = (2, 56)
-IN_FLIGHT = {"rightsizing_max_in_flight": 25}
+#: A request takes this long, so that kills find some on their way.
+LATENCY = 60
+IN_FLIGHT = {"rightsizing_max_in_flight": 10}
 
 
 @pytest.fixture(name="killed", scope="module")
@@ -27,21 +27,31 @@ def killed_and_finished(make_loop: MakeLoop) -> tuple[Loop, list[int]]:
     loop.recommend()
     loop.approve()
     loop.simulator.stats(reset=True)
+    loop.simulator.faults(latency_ms=LATENCY)
     moments = random.Random(20)
     dangling: list[int] = []
-    for _number in range(KILLS):
-        before = loop.simulator.stats()["total"]
-        moment = before + moments.randint(*REQUESTS)
+    for number in range(KILLS):
+        # After some requests of any kind, or after some that change something; so few that work is left to the end.
+        share = (INSTANCES - len(loop.journal("result"))) // (KILLS - number)
+        kind, most = ("changes", share) if number % 2 else ("total", 2 * share)
+        moment = requests(loop, kind) + moments.randint(1, max(1, most))
         process = loop.start("rightsizing", frugal_stage="apply", **IN_FLIGHT)
-        reached = wait_for(lambda moment=moment: loop.simulator.stats()["total"] >= moment, process)
+        reached = wait_for(lambda kind=kind, moment=moment: requests(loop, kind) >= moment, process)
         kill_tree(process.pid)
         output, _nothing = process.communicate()
         assert reached, f"this run ended before it was killed, after {len(dangling)} kills:\n{output}"
         phases = collections.Counter(entry["phase"] for entry in loop.journal())
         dangling.append(phases["intent"] - phases["outcome"])
+    loop.simulator.faults(latency_ms=0)
     ran = loop.stage("apply", rightsizing_max_in_flight=100)
     assert ran.code == 0, ran.output
     return loop, dangling
+
+
+def requests(loop: Loop, kind: str) -> int:
+    """How many requests the simulator has seen: in ``total``, or those that may change something (``changes``)."""
+    stats = loop.simulator.stats()
+    return len(stats["changes"]) if kind == "changes" else int(stats["total"])
 
 
 def test_the_kills_came_in_the_middle(killed: tuple[Loop, list[int]]) -> None:
