@@ -307,6 +307,14 @@ class Aws:
         """HTTP requests sent so far, retries included."""
         return sum(self.calls.values())
 
+    def account_of_calls(self) -> dict[str, t.Any]:
+        """What modules return as ``api``: requests, their cost (USD) and how many of each operation."""
+        return {
+            "requests": self.requests,
+            "cost": round(self.cost.spent, 4),
+            "calls": dict(sorted(self.calls.items())),
+        }
+
     @property
     def account(self) -> str:
         """The account number, from sts:GetCallerIdentity."""

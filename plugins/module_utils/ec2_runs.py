@@ -83,11 +83,7 @@ def _answer(aws: Aws, run: RunResult, limit: int) -> dict[str, t.Any]:
         "before": {outcome.resource: dict(outcome.current) for outcome in changed[:limit]},
         "after": {outcome.resource: dict(outcome.proposed) for outcome in changed[:limit]},
     }
-    result["api"] = {
-        "requests": aws.requests,
-        "cost": round(aws.cost.spent, 4),
-        "calls": dict(sorted(aws.calls.items())),
-    }
+    result["api"] = aws.account_of_calls()
     return result
 
 

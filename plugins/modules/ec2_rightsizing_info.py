@@ -181,7 +181,7 @@ def main() -> None:
             recommendations=[v.recommendation.to_dict() for v in recommended[:limit]],
             not_recommended=[v.brief() for v in others[:limit]],
             idle=[v.brief() for v in findings.verdicts[:limit]] if idle else [],
-            api={"requests": aws.requests, "cost": round(aws.cost.spent, 4), "calls": dict(sorted(aws.calls.items()))},
+            api=aws.account_of_calls(),
             **result,
         )
 

@@ -175,7 +175,7 @@ def main() -> None:
                 dry_run=module.check_mode,
             )
         if aws is not None:
-            api = {"requests": aws.requests, "cost": round(aws.cost.spent, 4), "calls": dict(sorted(aws.calls.items()))}
+            api = aws.account_of_calls()
         module.exit_json(
             changed=booking.booked > 0,
             savings=[total.to_dict() for total in booking.totals],
