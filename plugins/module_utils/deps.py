@@ -23,6 +23,7 @@ import typing as t
 if t.TYPE_CHECKING:
     import boto3
     import jinja2
+    import msgspec
     import numpy
     import psycopg
     import sqlalchemy
@@ -42,6 +43,7 @@ if t.TYPE_CHECKING:
         "botocore_session",
         "botocore_utils",
         "jinja2",
+        "msgspec",
         "numpy",
         "psycopg",
         "scipy_stats",
@@ -58,6 +60,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "botocore_session": ("botocore.session", "botocore"),
     "botocore_utils": ("botocore.utils", "botocore"),
     "jinja2": ("jinja2", "jinja2"),
+    "msgspec": ("msgspec", "msgspec"),
     "numpy": ("numpy", "numpy"),
     "psycopg": ("psycopg", "psycopg[binary]"),
     "scipy_stats": ("scipy.stats", "scipy"),

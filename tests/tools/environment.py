@@ -67,6 +67,19 @@ SYSTEM_PACKAGES = {
     "prometheus": SystemPackage(
         "prometheus", "the tests with memory from a real Prometheus", lambda: shutil.which("promtool") is not None
     ),
+    "alertmanager": SystemPackage(
+        "prometheus-alertmanager", "alerts that a real Alertmanager routes", lambda: shutil.which("amtool") is not None
+    ),
+    "mmdebstrap": SystemPackage(
+        "mmdebstrap", "the test hosts' root file system", lambda: shutil.which("mmdebstrap") is not None
+    ),
+    "systemd-nspawn": SystemPackage(
+        "systemd-container", "test hosts with systemd", lambda: shutil.which("systemd-nspawn") is not None
+    ),
+    "ip": SystemPackage("iproute2", "the network between test hosts", lambda: shutil.which("ip") is not None),
+    "java": SystemPackage(
+        "default-jre-headless", "event-driven Ansible's rule engine", lambda: shutil.which("java") is not None
+    ),
 }
 
 
