@@ -263,7 +263,10 @@ def e2e(run: Run) -> None:
     """pytest on tests/e2e: the whole loop, and the report in a browser"""
     if not any_file("tests/e2e", "test_*.py"):
         raise NothingToTest("no file tests/e2e/test_*.py")
-    run.command(*python("-m", "pytest", "tests/e2e", "-q", "--durations=5", "--timeout=900"))
+    # Two at a time: such a test waits for servers half of its time. A file's tests share what it sets up.
+    run.command(
+        *python("-m", "pytest", "tests/e2e", "-q", "-n", "2", "--dist", "loadfile", "--durations=5", "--timeout=900")
+    )
 
 
 #: in the order in which they start: the long ones first
