@@ -45,6 +45,10 @@ format: setup ## Put the Python files into the agreed format and fix what ruff c
 readmes: setup ## Write the roles' README.md from their argument specifications
 	@$(DEV)/python tests/tools/role_readmes.py
 
+.PHONY: dashboards
+dashboards: setup ## Write role grafana's dashboards: roles/grafana/files/dashboards
+	@PYTHONPATH=build/root $(DEV)/python -m ansible_collections.frugal.cloud.tests.tools.dashboards
+
 .PHONY: docs
 docs: setup ## Build the documentation site: build/docs/html/index.html
 	@$(DEV)/python tests/tools/build_docs.py --output build/docs

@@ -1,0 +1,178 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dashboards on a real Prometheus that holds the series: every query has an answer, no panel is empty.
+
+A typo in the name of a metric or a label passes every parser and shows nothing: only this finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import typing as t
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.frugal.cloud.tests.e2e import dashboard_series
+from ansible_collections.frugal.cloud.tests.e2e.test_prometheus import serve
+from ansible_collections.frugal.cloud.tests.tools.dashboards import reading
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "roles" / "grafana" / "files" / "dashboards").glob("*.json"))
+NAMES = [path.stem for path in FILES]
+_Dict = dict[str, t.Any]
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("prometheus") and shutil.which("promtool")),
+    reason="Prometheus is not installed; on Debian: apt-get install prometheus",
+)
+
+
+class Refused(AssertionError):
+    """Prometheus does not run the query."""
+
+
+class Empty(AssertionError):
+    """The query has no value to show."""
+
+
+class Client:
+    """Asks as Grafana does: the last hour for graphs, the last moment for the rest."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, path: str, **parameters: t.Any) -> t.Any:
+        """The data of an answer. :raises Refused: with Prometheus' own words."""
+        query = urllib.parse.urlencode(parameters, doseq=True)
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=60) as answer:
+                return json.loads(answer.read())["data"]
+        except urllib.error.HTTPError as error:
+            raise Refused(f"{parameters}: {json.loads(error.read())['error']}") from None
+
+    def shown(self, asked: reading.Asked, values: t.Mapping[str, str]) -> list[_Dict]:
+        """The series that a query shows. :raises Empty: when there is none, or none with a number."""
+        expression = reading.filled(asked.expr, values)
+        end = dashboard_series.END
+        if asked.instant:
+            result = self.get("query", query=expression, time=end)["result"]
+            points = [[series["value"]] for series in result]
+        else:
+            result = self.get("query_range", query=expression, start=end - 3600, end=end, step=60)["result"]
+            points = [series["values"] for series in result]
+        if not any(math.isfinite(float(value)) for series in points for _at, value in series):
+            raise Empty(f"{asked.name} shows nothing: {expression}")
+        return t.cast("list[_Dict]", result)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A Prometheus that holds the series."""
+    folder = tmp_path_factory.mktemp("dashboards")
+    dashboard_series.everything().write(folder / "series.txt")
+    subprocess.run(
+        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "series.txt", "data"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    with serve(folder / "server", folder / "data") as running:
+        yield Client(running.url)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_no_panel_is_empty(client: Client, path: Path) -> None:
+    """With all variables as they are when the dashboard is opened."""
+    dashboard = reading.read(path)
+    values = reading.chosen(dashboard)
+    for asked in reading.queries(dashboard):
+        client.shown(asked, values)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_every_variable_offers_something_to_choose(client: Client, path: Path) -> None:
+    """And with the first value of each chosen, no panel is empty either."""
+    dashboard = reading.read(path)
+    values = reading.chosen(dashboard)
+    picked = dict(values)
+    for name, variable in reading.variables(dashboard).items():
+        if variable["type"] != "query":
+            continue
+        series, label = reading.label_values(variable)
+        match = {"match[]": reading.filled(series, values)}
+        offered = client.get(
+            f"label/{label}/values", start=dashboard_series.END - 3600, end=dashboard_series.END, **match
+        )
+        assert offered, f"{name} offers nothing"
+        # Grafana escapes what a value of a regular expression must not hold.
+        picked[name] = offered[0].replace(".", "\\\\.")
+    for asked in reading.queries(dashboard):
+        client.shown(asked, picked)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_every_choice_of_a_list_can_be_asked(client: Client, path: Path) -> None:
+    """A choice such as an offset must be PromQL; there need not be series that old."""
+    dashboard = reading.read(path)
+    for name, variable in reading.variables(dashboard).items():
+        for option in variable.get("options") or []:
+            values = {**reading.chosen(dashboard), name: option["value"]}
+            for asked in reading.queries(dashboard):
+                client.get("query", query=reading.filled(asked.expr, values), time=dashboard_series.END)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_columns_of_a_table_belong_to_the_same_rows(client: Client, path: Path) -> None:
+    """Grafana merges the queries of a table by their labels: other labels would be other rows, half empty."""
+    dashboard = reading.read(path)
+    values = reading.chosen(dashboard)
+    for panel in reading.panels(dashboard):
+        if panel["type"] != "table":
+            continue
+        rows = [
+            {tuple(sorted(series["metric"].items())) for series in client.shown(reading.Asked(panel, target), values)}
+            for target in panel["targets"]
+        ]
+        assert all(found == rows[0] for found in rows), panel["title"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_legends_name_labels_that_the_series_have(client: Client, path: Path) -> None:
+    """A label that is not there leaves a hole in the legend; and two lines of the same name cannot be told apart."""
+    dashboard = reading.read(path)
+    values = reading.chosen(dashboard)
+    for panel in reading.panels(dashboard):
+        if panel["type"] in ("table", "stat"):
+            continue
+        names: list[str] = []
+        for target in panel["targets"]:
+            for series in client.shown(reading.Asked(panel, target), values):
+                legend = reading.filled(target["legendFormat"], values)
+                for label, text in series["metric"].items():
+                    legend = legend.replace("{{" + label + "}}", text)
+                assert "{{" not in legend, f"{panel['title']}: {legend} of {series['metric']}"
+                names.append(legend)
+        assert len(names) == len(set(names)), f"{panel['title']}: {names}"
+
+
+def test_what_is_wrong_turns_red(client: Client) -> None:
+    """A typo in a metric, one in a label, and broken PromQL: each is found."""
+    dashboard = reading.read(ROOT / "roles" / "grafana" / "files" / "dashboards" / "frugal-hosts.json")
+    values = reading.chosen(dashboard)
+    asked = next(query for query in reading.queries(dashboard) if "node_load1" in query.expr)
+    client.shown(asked, values)
+    for wrong in (("node_load1", "node_load_1"), ('mode="idle"', 'mode="idel"'), ("by (instance)", "by (host)")):
+        broken = reading.Asked(asked.panel, {**asked.target, "expr": asked.expr.replace(*wrong, 1)})
+        assert broken.expr != asked.expr
+        with pytest.raises(Empty):
+            client.shown(broken, values)
+    with pytest.raises(Refused, match="parse error"):
+        client.shown(reading.Asked(asked.panel, {**asked.target, "expr": "sum(node_load1"}), values)

@@ -1,0 +1,181 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Caches: Redis and Varnish. From redis_exporter and prometheus_varnish_exporter."""
+
+from __future__ import annotations
+
+from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Dashboard, Panel, Query, Row, Variable
+
+_REDIS = 'instance=~"$redis"'
+_VARNISH = 'instance=~"$varnish"'
+_RATE = "[$__rate_interval]"
+
+
+def _share(part: str, *others: str, of: str, by: str = "instance") -> str:
+    """One counter's share of the sum of it and others, over the rate interval; no traffic shows no value."""
+    one = f"sum by ({by}) (rate({part}{{{of}}}{_RATE}))"
+    rest = "".join(f" + sum by ({by}) (rate({other}{{{of}}}{_RATE}))" for other in others)
+    return f"{one} / ({one}{rest} > 0)"
+
+
+DASHBOARD = Dashboard(
+    uid="frugal-caches",
+    title="Caches: Redis and Varnish",
+    description="How much the caches keep away from what is behind them, and whether they have room to do so.",
+    tags=["caches"],
+    variables=[
+        Variable("redis", "Redis", "Targets of redis_exporter.", series="redis_up", of_label="instance"),
+        Variable("varnish", "Varnish", "Targets of varnish's exporter.", series="varnish_up", of_label="instance"),
+    ],
+    rows=[
+        Row(
+            "Redis",
+            [
+                Panel(
+                    "Hit ratio",
+                    "Share of look-ups that found their key. Below 80 %, ask whether keys live long enough.",
+                    [
+                        Query(
+                            _share("redis_keyspace_hits_total", "redis_keyspace_misses_total", of=_REDIS),
+                            "{{instance}}",
+                        )
+                    ],
+                    unit="percentunit",
+                    steps=[0.8, 0.5],
+                    minimum=0,
+                    maximum=1,
+                ),
+                Panel(
+                    "Memory, of its limit",
+                    "Memory used, of maxmemory. Full is good for a cache that evicts, and fatal for one that does not.",
+                    [
+                        Query(
+                            f"redis_memory_used_bytes{{{_REDIS}}} / (redis_memory_max_bytes{{{_REDIS}}} > 0)",
+                            "{{instance}}",
+                        )
+                    ],
+                    unit="percentunit",
+                    steps=[0.9, 0.98],
+                    minimum=0,
+                ),
+                Panel(
+                    "Keys evicted and expired",
+                    "Evicted: thrown away for want of memory. Expired: gone when their time was over.",
+                    [
+                        Query(f"rate(redis_evicted_keys_total{{{_REDIS}}}{_RATE})", "{{instance}} evicted"),
+                        Query(f"rate(redis_expired_keys_total{{{_REDIS}}}{_RATE})", "{{instance}} expired"),
+                    ],
+                    unit="ops",
+                    minimum=0,
+                ),
+                Panel(
+                    "Commands",
+                    "Commands per second.",
+                    [Query(f"rate(redis_commands_processed_total{{{_REDIS}}}{_RATE})", "{{instance}}")],
+                    unit="ops",
+                    minimum=0,
+                ),
+                Panel(
+                    "Time for a command",
+                    "Average time that the server spends on a command, without the network.",
+                    [
+                        Query(
+                            f"sum by (cmd) (rate(redis_commands_duration_seconds_total{{{_REDIS}}}{_RATE})) / "
+                            f"(sum by (cmd) (rate(redis_commands_total{{{_REDIS}}}{_RATE})) > 0)",
+                            "{{cmd}}",
+                        )
+                    ],
+                    unit="s",
+                    minimum=0,
+                ),
+                Panel(
+                    "Connections, of the most allowed",
+                    "At 100 %, Redis turns new clients away.",
+                    [
+                        Query(
+                            f"redis_connected_clients{{{_REDIS}}} / redis_config_maxclients{{{_REDIS}}}",
+                            "{{instance}}",
+                        )
+                    ],
+                    unit="percentunit",
+                    steps=[0.8, 0.95],
+                    minimum=0,
+                ),
+            ],
+        ),
+        Row(
+            "Varnish",
+            [
+                Panel(
+                    "Hit ratio",
+                    "Share of look-ups that the cache answered itself. Cookies and shuffled query strings are what "
+                    "usually spoils it.",
+                    [
+                        Query(
+                            _share("varnish_main_cache_hit", "varnish_main_cache_miss", of=_VARNISH),
+                            "{{instance}}",
+                        )
+                    ],
+                    unit="percentunit",
+                    steps=[0.8, 0.5],
+                    minimum=0,
+                    maximum=1,
+                ),
+                Panel(
+                    "Requests from clients and to backends",
+                    "The distance between the two lines is what the cache saves.",
+                    [
+                        Query(f"sum(rate(varnish_main_client_req{{{_VARNISH}}}{_RATE}))", "from clients"),
+                        Query(f"sum(rate(varnish_main_backend_req{{{_VARNISH}}}{_RATE}))", "to backends"),
+                    ],
+                    unit="reqps",
+                    minimum=0,
+                ),
+                Panel(
+                    "Backends",
+                    "1: the last health check of the backend was good.",
+                    [Query(f"varnish_backend_up{{{_VARNISH}}}", "{{instance}} {{backend}}")],
+                    unit="none",
+                    steps=[1],
+                    falling=True,
+                    minimum=0,
+                    maximum=1,
+                ),
+                Panel(
+                    "Storage used",
+                    "Share of the storage that holds objects. Full and with objects pushed out: more would help.",
+                    [
+                        Query(
+                            f'varnish_sma_g_bytes{{{_VARNISH},type!="Transient"}} / (varnish_sma_g_bytes{{{_VARNISH},'
+                            f'type!="Transient"}} + varnish_sma_g_space{{{_VARNISH},type!="Transient"}})',
+                            "{{instance}} {{type}}",
+                        )
+                    ],
+                    unit="percentunit",
+                    minimum=0,
+                    maximum=1,
+                ),
+                Panel(
+                    "Objects pushed out",
+                    "Objects per second that were thrown away, though still good, to make room.",
+                    [Query(f"rate(varnish_main_n_lru_nuked{{{_VARNISH}}}{_RATE})", "{{instance}}")],
+                    unit="ops",
+                    steps=[1, 10],
+                    minimum=0,
+                ),
+                Panel(
+                    "Waiting and failing",
+                    "Requests that wait for a thread, and fetches per second that failed.",
+                    [
+                        Query(f"varnish_main_thread_queue_len{{{_VARNISH}}}", "{{instance}} waiting for a thread"),
+                        Query(f"rate(varnish_main_backend_fail{{{_VARNISH}}}{_RATE})", "{{instance}} failed fetches"),
+                    ],
+                    unit="none",
+                    steps=[1],
+                    minimum=0,
+                ),
+            ],
+        ),
+    ],
+)
