@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import dataclasses
+import functools
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 LOGS = BUILD / "test"
 BIN = Path(sys.executable).parent
+SCENARIOS = ROOT / "extensions" / "molecule"
 TAIL = 60
 #: a tier that takes longer hangs
 TIMEOUT = 45 * 60.0
@@ -227,14 +229,20 @@ def integration(run: Run) -> None:
 
 def molecule(run: Run) -> None:
     """molecule: every scenario of extensions/molecule"""
-    scenarios = sorted(path.parent.name for path in (ROOT / "extensions" / "molecule").glob("*/molecule.yml"))
+    scenarios = sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml"))
     if not scenarios:
         raise NothingToTest("no scenario in extensions/molecule")
-    folder = mirrored(run.name)
     for scenario in scenarios:
+        molecule_scenario(run, scenario)
+
+
+def molecule_scenario(run: Run, scenario: str) -> None:
+    """Run one scenario in a mirror of its own: several at once do not meet, the same one waits for itself."""
+    with environment.locked(BUILD / "molecule" / f"{scenario}.lock"):
+        folder = mirrored(f"molecule-{scenario}")
         run.command(
             *(BIN / "molecule", "test", "--scenario-name", scenario),
-            cwd=folder / "extensions",
+            cwd=folder,
             ANSIBLE_COLLECTIONS_PATH=folder.parents[2],
             ANSIBLE_HOME=BUILD / "molecule-home",
             MOLECULE_EPHEMERAL_DIRECTORY=BUILD / "molecule" / scenario,
@@ -377,6 +385,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run the tiers of tests.")
     parser.add_argument("tiers", nargs="*", metavar="tier", help="which to run; all when none is named")
     parser.add_argument("--list", action="store_true", help="show the tiers")
+    parser.add_argument("--scenario", action="append", help="run this molecule scenario only; may be given again")
     parser.add_argument("--jobs", type=int, default=max(2, os.cpu_count() or 2), help="how many side by side")
     options = parser.parse_args()
     if options.list:
@@ -388,9 +397,15 @@ def main() -> int:
         print(f"error: unknown tier {', '.join(unknown)}; there are: {', '.join(TIERS)}", file=sys.stderr)
         return 2
     chosen = {name: step for name, step in TIERS.items() if not options.tiers or name in options.tiers}
+    if options.scenario:
+        absent = [name for name in options.scenario if not (SCENARIOS / name / "molecule.yml").exists()]
+        if absent:
+            print(f"error: no scenario {', '.join(absent)} in extensions/molecule", file=sys.stderr)
+            return 2
+        chosen = {f"molecule-{name}": functools.partial(molecule_scenario, scenario=name) for name in options.scenario}
     environment.link_collection()
     # A run that was killed must not leave yesterday's logs to be read as today's.
-    if not options.tiers:
+    if not options.tiers and not options.scenario:
         shutil.rmtree(LOGS, ignore_errors=True)
     # What ends this run ends what it started, too.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit("ended by SIGTERM"))
