@@ -419,7 +419,7 @@ class Transaction:
 
         def mirror(folder: str) -> None:
             nonlocal count
-            target = os.path.join(self.staged, os.path.relpath(folder, self.root))
+            target = os.path.normpath(os.path.join(self.staged, os.path.relpath(folder, self.root)))
             status = os.stat(folder)
             os.mkdir(target)
             _own(target, status.st_uid, status.st_gid)

@@ -305,8 +305,8 @@ class _Service:
             return "reload" if request.reload else "restart"
         return ""
 
-    def do(self, step: str) -> None:
-        """Do it and see that the service answers.
+    def do(self, step: str, *, ask: bool = True) -> None:
+        """Do it and see that the service answers; without ``ask`` only that its unit stays up.
 
         :raises HostError: with what the service said.
         """
@@ -331,7 +331,7 @@ class _Service:
                     raise HostError(f"{' '.join(command)} failed: {message or said(output) or f'exit code {code}'}")
         if step:
             try:
-                self._wait_for_answer(since)
+                self._wait_for_answer(since, (self._request.probe if ask else None) or Probe(timeout=10.0))
             except HostError:
                 self._stop_if_new(step)
                 raise
@@ -343,7 +343,8 @@ class _Service:
                 self._systemctl("daemon-reload")
                 return "the previous files are back and the service is stopped, as it was before"
             if step:
-                self.do(step)
+                # The probe may belong to the new configuration, such as another port.
+                self.do(step, ask=False)
                 return "the previous files are back and loaded"
         except HostError as error:
             return f"the previous files are back, but the service did not take them either: {error}"
@@ -362,9 +363,8 @@ class _Service:
         if code:
             raise HostError(f"systemctl {' '.join(arguments)} failed: {said(output)}")
 
-    def _wait_for_answer(self, since: float) -> None:
+    def _wait_for_answer(self, since: float, probe: Probe) -> None:
         """Until the probe is content and the unit stays up, or time is over."""
-        probe = self._request.probe or Probe(timeout=10.0)
         deadline = time.monotonic() + probe.timeout
         first = unit_state(self._unit) if self._unit else None
         why = ""
@@ -398,7 +398,7 @@ class _Service:
         program = find_program("journalctl")
         if not program:
             return ""
-        output = run((program, "--unit", self._unit, "--since", f"@{int(since)}", "--output", "cat", "--no-pager"))[1]
+        output = run((program, "--unit", self._unit, "--since", f"@{since:.6f}", "--output", "cat", "--no-pager"))[1]
         lines = [line for line in output.splitlines() if TROUBLE.search(line) and not line.startswith(self._unit)]
         return said(lines[-1]) if lines else ""
 
