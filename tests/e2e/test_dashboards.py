@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import typing as t
@@ -20,8 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze import slo, slo_rules
 from ansible_collections.frugal.cloud.tests.e2e import dashboard_series
 from ansible_collections.frugal.cloud.tests.e2e.test_prometheus import serve
+from ansible_collections.frugal.cloud.tests.tools import alert_rules
 from ansible_collections.frugal.cloud.tests.tools.dashboards import reading
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,17 +77,53 @@ class Client:
         return t.cast("list[_Dict]", result)
 
 
+def recording_rules() -> list[_Dict]:
+    """The recording rules of every rule set of role prometheus with its defaults, and of the SLOs by module slo."""
+    found = [rule for name in alert_rules.SETS for rule in alert_rules.rules(name)]
+    for objective in slo.parse_all(dashboard_series.SLOS):
+        found += [rule.to_dict() for group in slo_rules.groups(objective) for rule in group.rules]
+    return [rule for rule in found if "record" in rule]
+
+
+def in_order(rules: list[_Dict]) -> Iterator[list[_Dict]]:
+    """The rules in rounds: each reads only what was scraped, or what an earlier round recorded."""
+    waiting = list(rules)
+    while waiting:
+        unknown = {rule["record"] for rule in waiting}
+        ready = [rule for rule in waiting if not unknown & names_in(rule["expr"])]
+        assert ready, f"rules that wait for each other: {sorted(unknown)}"
+        waiting = [rule for rule in waiting if rule not in ready]
+        yield ready
+
+
+def names_in(expression: str) -> set[str]:
+    """Names of metrics, and other words, in PromQL."""
+    return set(re.findall(r"[a-zA-Z_:][\w:]*", expression))
+
+
+def promtool(folder: Path, *words: str) -> None:
+    """A command of promtool's. :raises AssertionError: with what it said."""
+    done = subprocess.run(["promtool", *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A Prometheus that holds the series."""
+    """A Prometheus that holds the series, and what the real recording rules make of them."""
     folder = tmp_path_factory.mktemp("dashboards")
     dashboard_series.everything().write(folder / "series.txt")
-    subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "series.txt", "data"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
+    promtool(folder, "tsdb", "create-blocks-from", "openmetrics", "series.txt", "data")
+    start, end = next(dashboard_series.moments()), dashboard_series.END
+    for number, rules in enumerate(in_order(recording_rules())):
+        file = f"rules-{number}.yml"
+        groups = [{"name": f"round {number}", "rules": rules}]
+        (folder / file).write_text(yaml.safe_dump({"groups": groups}), encoding="utf-8")
+        with serve(folder / f"server-{number}", folder / "data") as running:
+            promtool(
+                folder,
+                *("tsdb", "create-blocks-from", "rules", f"--url={running.url}", f"--start={start}", f"--end={end}"),
+                *("--output-dir=data", "--eval-interval=1m", file),
+            )
     with serve(folder / "server", folder / "data") as running:
         yield Client(running.url)
 
@@ -165,14 +205,18 @@ def test_legends_name_labels_that_the_series_have(client: Client, path: Path) ->
 
 def test_what_is_wrong_turns_red(client: Client) -> None:
     """A typo in a metric, one in a label, and broken PromQL: each is found."""
-    dashboard = reading.read(ROOT / "roles" / "grafana" / "files" / "dashboards" / "frugal-hosts.json")
+    dashboard = reading.read(ROOT / "roles" / "grafana" / "files" / "dashboards" / "frugal-kubernetes.json")
     values = reading.chosen(dashboard)
-    asked = next(query for query in reading.queries(dashboard) if "node_load1" in query.expr)
+    asked = next(query for query in reading.queries(dashboard) if "container_memory_working_set_bytes" in query.expr)
     client.shown(asked, values)
-    for wrong in (("node_load1", "node_load_1"), ('mode="idle"', 'mode="idel"'), ("by (instance)", "by (host)")):
+    for wrong in (
+        ("_working_set_", "_workingset_"),
+        ('resource="memory"', 'resource="memry"'),
+        ("by (node)", "by (host)"),
+    ):
         broken = reading.Asked(asked.panel, {**asked.target, "expr": asked.expr.replace(*wrong, 1)})
         assert broken.expr != asked.expr
         with pytest.raises(Empty):
             client.shown(broken, values)
     with pytest.raises(Refused, match="parse error"):
-        client.shown(reading.Asked(asked.panel, {**asked.target, "expr": "sum(node_load1"}), values)
+        client.shown(reading.Asked(asked.panel, {**asked.target, "expr": "sum(kube_node_info"}), values)

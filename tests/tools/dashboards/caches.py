@@ -1,7 +1,7 @@
 # Copyright (c) 2026 frugal.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Caches: Redis and Varnish. From redis_exporter and prometheus_varnish_exporter."""
+"""Caches: Redis and Varnish. From redis_exporter, prometheus_varnish_exporter and recording rules."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Das
 _REDIS = 'instance=~"$redis"'
 _VARNISH = 'instance=~"$varnish"'
 _RATE = "[$__rate_interval]"
-
-
-def _share(part: str, *others: str, of: str, by: str = "instance") -> str:
-    """One counter's share of the sum of it and others, over the rate interval; no traffic shows no value."""
-    one = f"sum by ({by}) (rate({part}{{{of}}}{_RATE}))"
-    rest = "".join(f" + sum by ({by}) (rate({other}{{{of}}}{_RATE}))" for other in others)
-    return f"{one} / ({one}{rest} > 0)"
 
 
 DASHBOARD = Dashboard(
@@ -34,15 +27,13 @@ DASHBOARD = Dashboard(
             [
                 Panel(
                     "Hit ratio",
-                    "Share of look-ups that found their key. Below 80 %, ask whether keys live long enough.",
+                    "Share of look-ups in 15 minutes that found their key. Below 80 %, keys may not live long enough.",
                     [
-                        Query(
-                            _share("redis_keyspace_hits_total", "redis_keyspace_misses_total", of=_REDIS),
-                            "{{instance}}",
-                        )
+                        Query(f'instance:cache_hit_ratio:rate15m{{cache="redis",{_REDIS}}}', "{{instance}}"),
                     ],
                     unit="percentunit",
                     steps=[0.8, 0.5],
+                    runbook="CacheHitRatioLow",
                     minimum=0,
                     maximum=1,
                 ),
@@ -109,16 +100,14 @@ DASHBOARD = Dashboard(
             [
                 Panel(
                     "Hit ratio",
-                    "Share of look-ups that the cache answered itself. Cookies and shuffled query strings are what "
-                    "usually spoils it.",
+                    "Share of look-ups in 15 minutes that the cache answered. Cookies and shuffled query strings "
+                    "usually spoil it.",
                     [
-                        Query(
-                            _share("varnish_main_cache_hit", "varnish_main_cache_miss", of=_VARNISH),
-                            "{{instance}}",
-                        )
+                        Query(f'instance:cache_hit_ratio:rate15m{{cache="varnish",{_VARNISH}}}', "{{instance}}"),
                     ],
                     unit="percentunit",
                     steps=[0.8, 0.5],
+                    runbook="CacheHitRatioLow",
                     minimum=0,
                     maximum=1,
                 ),

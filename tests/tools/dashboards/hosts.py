@@ -10,7 +10,6 @@ from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Das
 _OF = 'instance=~"$instance"'
 #: file systems that hold data; the others live in memory or are read-only images
 _DISKS = f'{_OF},fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|autofs"'
-_CARDS = f'{_OF},device!~"lo|veth.*|docker.*|br.*|cali.*"'
 _RATE = "[$__rate_interval]"
 
 DASHBOARD = Dashboard(
@@ -61,14 +60,11 @@ DASHBOARD = Dashboard(
                     "Saturation: load for each processor",
                     "Tasks that run or want to run, for each processor. Above 1, some wait.",
                     [
-                        Query(
-                            f"sum by (instance) (node_load1{{{_OF}}}) / "
-                            f'count by (instance) (node_cpu_seconds_total{{{_OF},mode="idle"}})',
-                            "{{instance}}",
-                        )
+                        Query(f"instance:cpu_saturation:load1_per_cpu{{{_OF}}}", "{{instance}}"),
                     ],
                     unit="none",
-                    steps=[1, 2],
+                    steps=[1, 1.5],
+                    runbook="HostCPUSaturated",
                     minimum=0,
                 ),
                 Panel(
@@ -96,9 +92,10 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Saturation: pages read back from disk",
                     "Major page faults: the memory does not hold what runs.",
-                    [Query(f"rate(node_vmstat_pgmajfault{{{_OF}}}{_RATE})", "{{instance}}")],
+                    [Query(f"instance:memory_saturation:major_page_faults_rate5m{{{_OF}}}", "{{instance}}")],
                     unit="ops",
                     steps=[500, 1000],
+                    runbook="HostMemorySaturated",
                     minimum=0,
                 ),
                 Panel(
@@ -107,6 +104,7 @@ DASHBOARD = Dashboard(
                     [Query(f"increase(node_vmstat_oom_kill{{{_OF}}}[1h])", "{{instance}}")],
                     unit="none",
                     steps=[1],
+                    runbook="HostOutOfMemoryKill",
                     minimum=0,
                 ),
             ],
@@ -118,7 +116,7 @@ DASHBOARD = Dashboard(
                     "Utilisation",
                     "Share of the time in which a disk had something to do. SSDs serve requests side by side: full "
                     "here need not mean slow.",
-                    [Query(f"instance:disk_io_utilisation:ratio5m{{{_OF}}}", "{{instance}} {{device}}")],
+                    [Query(f"instance_device:disk_io_utilisation:ratio5m{{{_OF}}}", "{{instance}} {{device}}")],
                     unit="percentunit",
                     steps=[0.8, 0.9],
                     minimum=0,
@@ -128,12 +126,13 @@ DASHBOARD = Dashboard(
                     "Requests that a disk worked on or kept waiting, on average.",
                     [
                         Query(
-                            f"rate(node_disk_io_time_weighted_seconds_total{{{_OF}}}{_RATE})",
+                            f"instance_device:disk_io_saturation:queue_length5m{{{_OF}}}",
                             "{{instance}} {{device}}",
                         )
                     ],
                     unit="none",
                     steps=[4, 16],
+                    runbook="HostDiskSaturated",
                     minimum=0,
                 ),
                 Panel(
@@ -162,6 +161,7 @@ DASHBOARD = Dashboard(
                     ],
                     unit="percentunit",
                     steps=[0.8, 0.9],
+                    runbook="FilesystemAlmostFull",
                     width=12,
                     minimum=0,
                     maximum=1,
@@ -178,6 +178,7 @@ DASHBOARD = Dashboard(
                     unit="bytes",
                     steps=[0],
                     falling=True,
+                    runbook="FilesystemFillingUp",
                     width=12,
                 ),
             ],
@@ -190,11 +191,11 @@ DASHBOARD = Dashboard(
                     "Bytes per second: received above, sent below the line.",
                     [
                         Query(
-                            f"sum by (instance) (rate(node_network_receive_bytes_total{{{_CARDS}}}{_RATE}))",
+                            f"instance:network_utilisation:receive_bytes_rate5m{{{_OF}}}",
                             "{{instance}} received",
                         ),
                         Query(
-                            f"-sum by (instance) (rate(node_network_transmit_bytes_total{{{_CARDS}}}{_RATE}))",
+                            f"-instance:network_utilisation:transmit_bytes_rate5m{{{_OF}}}",
                             "{{instance}} sent",
                         ),
                     ],
@@ -204,25 +205,18 @@ DASHBOARD = Dashboard(
                     "Saturation: packets dropped",
                     "Packets per second that a card or the kernel had no room for.",
                     [
-                        Query(
-                            f"sum by (instance) (rate(node_network_receive_drop_total{{{_CARDS}}}{_RATE}) + "
-                            f"rate(node_network_transmit_drop_total{{{_CARDS}}}{_RATE}))",
-                            "{{instance}}",
-                        )
+                        Query(f"instance:network_saturation:drops_rate5m{{{_OF}}}", "{{instance}}"),
                     ],
                     unit="pps",
                     steps=[1, 10],
+                    runbook="HostNetworkDropping",
                     minimum=0,
                 ),
                 Panel(
                     "Errors",
                     "Packets per second that arrived or left broken.",
                     [
-                        Query(
-                            f"sum by (instance) (rate(node_network_receive_errs_total{{{_CARDS}}}{_RATE}) + "
-                            f"rate(node_network_transmit_errs_total{{{_CARDS}}}{_RATE}))",
-                            "{{instance}}",
-                        )
+                        Query(f"instance:network_errors:rate5m{{{_OF}}}", "{{instance}}"),
                     ],
                     unit="pps",
                     steps=[0.1, 1],

@@ -112,6 +112,7 @@ DASHBOARD = Dashboard(
                     "Share of failed requests by service",
                     "Requests that failed, of all requests in 5 minutes.",
                     [Query(f"service:http_errors:ratio_rate5m{{{_OF}}}", "{{service}}")],
+                    runbook="ServiceErrorsHigh",
                     unit="percentunit",
                     steps=[0.001, 0.01],
                     minimum=0,
@@ -140,6 +141,7 @@ DASHBOARD = Dashboard(
                     [Query(f"service:http_request_duration_seconds:{name}{{{_OF}}}", "{{service}}")],
                     unit="s",
                     steps=[0.5, 1.0] if name == "p95" else [],
+                    runbook="ServiceLatencyHigh" if name == "p95" else "",
                     minimum=0,
                 )
                 for name, share in (("p50", 50), ("p95", 95), ("p99", 99))
@@ -164,6 +166,7 @@ DASHBOARD = Dashboard(
                     "Apdex by service",
                     "Share of satisfied users: requests within the target, and half of those within four times it.",
                     [Query(f"service:apdex:ratio5m{{{_OF}}}", "{{service}}")],
+                    runbook="ServiceApdexLow",
                     unit="none",
                     steps=[0.94, 0.85, 0.7],
                     minimum=0,
@@ -174,6 +177,7 @@ DASHBOARD = Dashboard(
                     "What the service costs, in USD, for the requests it served. It rises when traffic falls and the "
                     "machines stay.",
                     [Query(f"1000 * service:cost_per_request:usd{{{_OF}}}", "{{service}}")],
+                    runbook="CostPerRequestHigh",
                     unit="currencyUSD",
                     minimum=0,
                 ),
