@@ -8,12 +8,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.frugal.cloud.plugins.plugin_utils.following import FollowingAction
-from ansible_collections.frugal.cloud.plugins.plugin_utils.tables import outcome_lines
+from ansible_collections.frugal.cloud.plugins.plugin_utils.tables import undone_lines
 
 
 class ActionModule(FollowingAction):
     """One module call, followed."""
 
     def summary(self, result: t.Mapping[str, t.Any]) -> t.Sequence[str]:
-        """Counts, money, and everything that did not go as planned."""
-        return outcome_lines(result)
+        """Counts, the saving that is given up, and each action."""
+        return undone_lines(result)

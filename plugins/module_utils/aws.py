@@ -25,7 +25,8 @@ from ansible_collections.frugal.cloud.plugins.module_utils import deps
 
 ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "role_arn": {"type": "str"},
-    "external_id": {"type": "str", "no_log": True},
+    # No secret (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_common-scenarios_third-party.html).
+    "external_id": {"type": "str"},
     "role_session_name": {"type": "str", "default": "frugal-cloud"},
     "max_api_cost": {"type": "float", "default": 5.0},
 }
@@ -40,6 +41,8 @@ API_PRICES: dict[str, float] = {
 }
 
 MAXIMUM_ATTEMPTS = 10
+#: Tries where not even a connection comes about: a wrong address does not get better by waiting.
+MAXIMUM_CONNECTION_ATTEMPTS = 3
 MAXIMUM_CONNECTIONS = 10
 
 #: AWS refused for now and did nothing; botocore's own list of such codes.
@@ -164,7 +167,7 @@ def sentence(error: BaseException, doing: str, account: str = "") -> AwsError:
         return AwsError(f"{error}: name one of the profiles in ~/.aws/config", "ProfileNotFound")
     if isinstance(error, exceptions.NoRegionError):
         return AwsError("No AWS region is set: set region, or AWS_REGION, or a region in the profile", "NoRegion")
-    if isinstance(error, exceptions.EndpointConnectionError):
+    if isinstance(error, (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)):
         return AwsError(f"AWS cannot be reached for {doing}{where}: {error}", "EndpointConnectionError")
     if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
         return AwsError(f"the connection broke during {doing}{where}: {error}", "ConnectionBroken", effect_unknown=True)
@@ -244,7 +247,7 @@ class Aws:
             client = source.client(
                 service, verify=self.connection.get("verify"), config=self._configuration(False), **arguments
             )
-            client.meta.events.register("before-send", functools.partial(self._count, service))
+            self._follow(client, service)
             return client
 
         extra: dict[str, t.Any] = {"RoleSessionName": self.role_session_name}
@@ -290,11 +293,16 @@ class Aws:
                     verify=self.connection.get("verify"),
                     config=self._configuration(writing),
                 )
-                client.meta.events.register("before-send", functools.partial(self._count, service))
+                self._follow(client, service)
                 if prepare is not None:
                     prepare(client)
                 self._clients[key] = client
             return self._clients[key]
+
+    def _follow(self, client: t.Any, service: str) -> None:
+        """Count the requests of ``client``, and give an address up that nobody answers at."""
+        client.meta.events.register("before-send", functools.partial(self._count, service))
+        client.meta.events.register_first("needs-retry", _give_up_unreachable)
 
     def _count(self, service: str, event_name: str = "", **_unused: t.Any) -> None:
         # The event names the service in botocore's own way (auto-scaling); users know it as in IAM policies.
@@ -365,6 +373,14 @@ def guarded(doing: str, account: str = "") -> Iterator[None]:
         yield
     except (deps.botocore_exceptions.BotoCoreError, deps.botocore_exceptions.ClientError) as error:
         raise sentence(error, doing, account) from error
+
+
+def _give_up_unreachable(attempts: int = 0, caught_exception: t.Any = None, **_unused: t.Any) -> None:
+    """End botocore's retries after a few tries where no connection came about: raising is the only way to."""
+    exceptions = deps.botocore_exceptions
+    unreachable = (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError)
+    if attempts >= MAXIMUM_CONNECTION_ATTEMPTS and isinstance(caught_exception, unreachable):
+        raise caught_exception
 
 
 def _moment(value: t.Any) -> datetime.datetime:

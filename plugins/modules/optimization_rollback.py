@@ -14,7 +14,8 @@ author:
   - frugal.cloud contributors (@frugal-cloud)
 description:
   - Takes applied, verified and half-done actions of one account and region back, the latest first, in batches.
-  - Each resource is read again before every step. One that somebody else has changed since is left alone and reported.
+  - Each resource is read again before every step. One that somebody else has changed since is left alone,
+    and the module fails when all others are done.
   - Going back is always allowed - freeze windows, approvals and limits do not hold.
   - What is already as it was before needs no change, so a second run changes nothing.
 notes:
@@ -72,6 +73,11 @@ by_status:
   returned: success
   type: dict
   sample: {rolled_back: 3}
+monthly_saving_undone:
+  description: What the actions that were rolled back had saved per month.
+  returned: success
+  type: float
+  sample: 210.24
 outcomes:
   description: The first O(limit) actions that ended, with reason and sentence.
   returned: success

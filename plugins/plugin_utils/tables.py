@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import collections
 import textwrap
 import typing as t
 from collections.abc import Sequence
 
 #: Cells longer than this are cut; the whole text is in the result and in the report.
 MAXIMUM_WIDTH = 60
+#: Reasons for waiting that a summary lists at most.
+REASONS = 5
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[t.Any]], right: Sequence[int] = ()) -> list[str]:
@@ -89,19 +92,37 @@ def action_table(result: t.Mapping[str, t.Any]) -> list[str]:
 
 def outcome_lines(result: t.Mapping[str, t.Any]) -> list[str]:
     """Counts and money of a run, then each action that did not go as planned, with its reason."""
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(result["by_status"].items()) if count)
     saving = money(result["monthly_saving"], result["currency"])
-    requests = result["api"]["requests"]
-    lines = [f"{result['scope']}: {counts or 'nothing to do'}; {saving}/month saved ({requests} API requests)"]
-    for outcome in result["outcomes"]:
-        if outcome["status"] not in ("applied", "verified"):
-            name = outcome["name"] or outcome["resource"]
-            lines.append(
-                f"  {outcome['status']}: {name} {change(outcome['current'], outcome['proposed'])}: {outcome['why']}"
-            )
+    lines = [_head(result, f"{saving}/month saved")]
+    lines += [_outcome_line(item) for item in result["outcomes"] if item["status"] not in ("applied", "verified")]
     if result.get("deferred_count"):
-        first = result["deferred"][0]["why"] if result["deferred"] else ""
-        lines.append(f"  {result['deferred_count']} left for later: {first}")
+        lines += _deferred_lines(result["deferred_count"], [item["why"] for item in result["deferred"]])
     if result.get("stopped"):
         lines.append(f"  {result['stopped']}")
     return lines
+
+
+def undone_lines(result: t.Mapping[str, t.Any]) -> list[str]:
+    """Counts of a rollback and the saving that it gives up, then each action with what became of it."""
+    undone = money(result["monthly_saving_undone"], result["currency"])
+    what = f"{undone}/month no longer saved" if result["by_status"].get("rolled_back") else "nothing was undone"
+    return [_head(result, what), *(_outcome_line(item, back=True) for item in result["outcomes"])]
+
+
+def _head(result: t.Mapping[str, t.Any], what: str) -> str:
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(result["by_status"].items()) if count)
+    return f"{result['scope']}: {counts or 'nothing to do'}; {what} ({result['api']['requests']} API requests)"
+
+
+def _outcome_line(outcome: t.Mapping[str, t.Any], back: bool = False) -> str:
+    ends = (outcome["proposed"], outcome["current"]) if back else (outcome["current"], outcome["proposed"])
+    return f"  {outcome['status']}: {outcome['name'] or outcome['resource']} {change(*ends)}: {outcome['why']}"
+
+
+def _deferred_lines(count: int, whys: t.Sequence[str]) -> list[str]:
+    """How many wait, and for what: each reason once, the most frequent first."""
+    reasons = collections.Counter(whys).most_common()
+    if len(reasons) < 2:
+        return [f"  {count} left for later: {reasons[0][0] if reasons else ''}"]
+    listed = "" if len(whys) == count else f", of the first {len(whys)}"
+    return [f"  {count} left for later{listed}:", *(f"    {number} {why}" for why, number in reasons[:REASONS])]

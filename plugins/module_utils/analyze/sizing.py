@@ -86,10 +86,10 @@ class SizingOptions:
         for name in ("overload_multiple", "minimum_history_hours", "minimum_saving", "idle_cpu_percent"):
             if math.isnan(getattr(self, name)) or getattr(self, name) < 0.0:
                 raise InvalidOption(f"{name} is {getattr(self, name)}: it must not be negative")
-        prices = {"overload_minute_price": self.overload_minute_price, **self.overload_minute_prices}
-        for name, price in prices.items():
+        prices = {f"the price of an overload minute of {key}": p for key, p in self.overload_minute_prices.items()}
+        for name, price in {"overload_minute_price": self.overload_minute_price, **prices}.items():
             if price is not None and (math.isnan(price) or price < 0.0):
-                raise InvalidOption(f"the overload minute price of {name} is {price}: it must not be negative")
+                raise InvalidOption(f"{name} is {price}: it must not be negative")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ import botocore.exceptions
 import pytest
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import (
     API_PRICES,
+    ARGUMENTS,
     MAXIMUM_ATTEMPTS,
+    MAXIMUM_CONNECTION_ATTEMPTS,
     ApiCost,
     ApiCostExceeded,
     Aws,
@@ -155,6 +157,22 @@ def test_a_throttled_write_is_given_up_in_the_end(serve: Callable[..., Service])
     assert not caught.value.effect_unknown
     assert caught.value.code == "RequestLimitExceeded"
     assert 2 <= aws.requests <= MAXIMUM_ATTEMPTS + 1
+
+
+@pytest.mark.parametrize("assumes", [False, True])
+def test_an_address_that_nobody_answers_at_is_given_up_soon(serve: Callable[..., Service], assumes: bool) -> None:
+    service = serve((200, REGIONS))
+    service.stop()
+    aws = service.connect(role_arn="arn:aws:iam::222222222222:role/frugal" if assumes else "")
+    with pytest.raises(AwsError, match="AWS cannot be reached for") as caught:
+        aws.read("ec2", "describe_regions")
+    assert service.url in str(caught.value)
+    assert aws.requests == MAXIMUM_CONNECTION_ATTEMPTS
+
+
+def test_the_external_id_is_no_secret() -> None:
+    """Were it no_log, a short one would be masked wherever its letters turn up in a result."""
+    assert "no_log" not in ARGUMENTS["external_id"]
 
 
 @pytest.mark.parametrize("answer", [None, (500, error("InternalError")), (503, error("Unavailable"))])

@@ -20,6 +20,7 @@ from ansible_collections.frugal.cloud.plugins.plugin_utils.tables import (
     outcome_lines,
     reason,
     table,
+    undone_lines,
 )
 
 # -- tables --------------------------------------------------------------------------------------------
@@ -114,11 +115,12 @@ def test_how_to_go_on_with_a_plan() -> None:
     assert action_table(empty) == ["", "plan plan-0: 0 actions, nothing to do; 0.00 USD/month to save"]
 
 
-def test_what_became_of_a_run() -> None:
-    def outcome(status: str, why: str = "") -> dict[str, t.Any]:
-        kinds = {"current": {"instance_type": "m5.large"}, "proposed": {"instance_type": "m6i.large"}}
-        return {"status": status, "name": "", "resource": "i-1", "why": why, **kinds}
+def outcome(status: str, why: str = "") -> dict[str, t.Any]:
+    kinds = {"current": {"instance_type": "m5.large"}, "proposed": {"instance_type": "m6i.large"}}
+    return {"status": status, "name": "", "resource": "i-1", "why": why, **kinds}
 
+
+def test_what_became_of_a_run() -> None:
     result = {
         "scope": "1/us-east-1",
         "by_status": {"applied": 2, "failed": 1, "skipped": 0},
@@ -148,6 +150,47 @@ def test_a_run_with_nothing_to_do() -> None:
         "outcomes": [],
     }
     assert outcome_lines(result) == ["1/r: nothing to do; 0.00 USD/month saved (1 API requests)"]
+
+
+def test_what_waits_is_told_with_each_reason_once() -> None:
+    slo, frozen = "SLO shop has 4.0 % of its error budget left", "freeze window 'weekend' until Monday"
+    result = {
+        "scope": "1/r",
+        "by_status": {},
+        "monthly_saving": 0.0,
+        "currency": "USD",
+        "api": {"requests": 1},
+        "outcomes": [],
+        "deferred_count": 60,
+        "deferred": [{"why": frozen}, *[{"why": slo}] * 49],
+    }
+    assert outcome_lines(result)[1:] == [
+        "  60 left for later, of the first 50:",
+        f"    49 {slo}",
+        f"    1 {frozen}",
+    ]
+
+
+def test_what_a_rollback_undid() -> None:
+    result = {
+        "scope": "1/r",
+        "by_status": {"rolled_back": 1, "applied": 1},
+        "monthly_saving": 0.0,
+        "monthly_saving_undone": 84.5,
+        "currency": "USD",
+        "api": {"requests": 9},
+        "outcomes": [
+            outcome("rolled_back", "rolled back to its old state"),
+            outcome("applied", "not rolled back: gone"),
+        ],
+    }
+    assert undone_lines(result) == [
+        "1/r: 1 applied, 1 rolled_back; 84.50 USD/month no longer saved (9 API requests)",
+        "  rolled_back: i-1 m6i.large -> m5.large: rolled back to its old state",
+        "  applied: i-1 m6i.large -> m5.large: not rolled back: gone",
+    ]
+    nothing = {**result, "by_status": {}, "monthly_saving_undone": 0.0, "outcomes": []}
+    assert undone_lines(nothing) == ["1/r: nothing to do; nothing was undone (9 API requests)"]
 
 
 # -- following -----------------------------------------------------------------------------------------

@@ -422,7 +422,8 @@ class TestOrder:
         ({"percentile": 20.0}, "percentile is 20.0"),
         ({"cpu_headroom": 20.0}, "cpu_headroom is 20.0"),
         ({"minimum_coverage": 50.0}, "minimum_coverage is 50.0"),
-        ({"overload_minute_price": -1.0}, "must not be negative"),
+        ({"overload_minute_price": -1.0}, "^overload_minute_price is -1.0: it must not be negative"),
+        ({"overload_minute_prices": {"i-1": -1.0}}, "^the price of an overload minute of i-1 is -1.0: it must not be"),
         ({"overload_multiple": math.nan}, "overload_multiple is nan"),
     ],
 )
