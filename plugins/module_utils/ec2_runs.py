@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.act.registry import ec2_actors
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws
-from ansible_collections.frugal.cloud.plugins.module_utils.ec2_verification import due, policies_of, verify
+from ansible_collections.frugal.cloud.plugins.module_utils.ec2_verification import (
+    Due,
+    due,
+    policies_of,
+    told,
+    verify,
+)
 from ansible_collections.frugal.cloud.plugins.module_utils.executor import Executor, RunResult, utc_now
 from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Ledger, Selection, VerificationResult
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import LEDGER_OPTIONS, ledger_url, moment
@@ -20,6 +26,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.plan import PlannedAc
 from ansible_collections.frugal.cloud.plugins.module_utils.policy import load_policy
 from ansible_collections.frugal.cloud.plugins.module_utils.progress import Progress
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import Scope
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_gate import SloGate, Watched
 
 #: Options that every run has; documented by each module.
 RUN_OPTIONS: dict[str, dict[str, t.Any]] = {
@@ -54,7 +61,13 @@ def _selection(aws: Aws, params: Mapping[str, t.Any], statuses: tuple[Status, ..
     )
 
 
-def _executor(aws: Aws, ledger: Ledger, params: Mapping[str, t.Any], now: Callable[[], datetime.datetime]) -> Executor:
+def _executor(
+    aws: Aws,
+    ledger: Ledger,
+    params: Mapping[str, t.Any],
+    now: Callable[[], datetime.datetime],
+    gate: SloGate | None = None,
+) -> Executor:
     return Executor(
         ledger,
         ec2_actors(aws, params["wait_sleep"]),
@@ -63,14 +76,16 @@ def _executor(aws: Aws, ledger: Ledger, params: Mapping[str, t.Any], now: Callab
         max_failures=params.get("max_failures"),
         max_actions=params.get("max_actions"),
         wait_timeout=params["wait_timeout"],
+        gate=gate.hold if gate else None,
         progress=Progress.from_environment(),
         now=now,
     )
 
 
-def _answer(aws: Aws, run: RunResult, limit: int) -> dict[str, t.Any]:
+def answer_of(aws: Aws, run: RunResult, limit: int) -> dict[str, t.Any]:
+    """The result of a run. What failed, or could not be rolled back, is a failure of the run, with a ``message``."""
     result = run.to_dict(limit)
-    failed = run.having("failed")
+    failed = [o for o in run.outcomes if o.status == "failed" or o.reason == "not_rolled_back"]
     changed = [outcome for outcome in run.outcomes if outcome.changed]
     result["failed_actions"] = len(failed) + bool(run.interrupted)
     if failed or run.interrupted:
@@ -91,10 +106,10 @@ def apply_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) ->
     """Carry out approved actions, or say what would be carried out."""
     now = clock_from(moment(params["as_of"], "as_of"))
     with Ledger.open(ledger_url(params["ledger_url"]), read_only=check_mode) as ledger:
-        executor = _executor(aws, ledger, params, now)
+        executor = _executor(aws, ledger, params, now, SloGate.from_options(params["slo_prometheus"], now))
         selection = _selection(aws, params)
         run = executor.predict(selection) if check_mode else executor.apply(selection)
-        return _answer(aws, run, params["limit"])
+        return answer_of(aws, run, params["limit"])
 
 
 def roll_back_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
@@ -104,8 +119,11 @@ def roll_back_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool
         executor = _executor(aws, ledger, params, now)
         selection = _selection(aws, params)
         run = executor.predict(selection, rollback=True) if check_mode else executor.rollback(selection)
-        answer = _answer(aws, run, params["limit"])
+        answer = answer_of(aws, run, params["limit"])
         answer["diff"] = {"before": answer["diff"]["after"], "after": answer["diff"]["before"]}
+        undone = run.having("rolled_back")
+        answer["monthly_saving"] = 0.0
+        answer["monthly_saving_undone"] = round(sum(outcome.monthly_saving for outcome in undone), 2)
         return answer
 
 
@@ -148,10 +166,13 @@ def verify_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) -
         policies = policies_of((plan_id, ledger.plan(plan_id).policy) for plan_id in plans)
         split = due(actions, policies, now())
         progress.line(f"verify: {len(split.ready)} applied actions, {len(split.waiting)} still soaking")
-        results = verify(aws, split.ready, policies, now(), _begun(ledger, split.ready))
-        failed = [action for action in split.ready if action.id in results and not results[action.id].passed]
+        begun = _begun(ledger, actions)
+        watched = SloGate.from_options(params["slo_prometheus"], now).watch(actions, policies, begun)
+        results = verify(aws, split.ready, policies, now(), begun, watched.checks)
+        ready, waiting = with_watch(actions, split, results, watched)
+        failed = [action for action in ready if action.id in results and not results[action.id].passed]
         back = [action for action in failed if policies[action.plan_id].verification.rollback == "automatic"]
-        recorded: Sequence[str] = [action.id for action in split.ready if _is_news(action, results.get(action.id))]
+        recorded: Sequence[str] = [action.id for action in ready if _is_news(action, results.get(action.id))]
         if not check_mode:
             recorded = ledger.record_verifications(results, now())
         run = RunResult()
@@ -162,28 +183,49 @@ def verify_actions(aws: Aws, params: Mapping[str, t.Any], *, check_mode: bool) -
         if back or left:
             selection = Selection(action_ids=(*(action.id for action in back), *left))
             run = executor.predict(selection, rollback=True) if check_mode else executor.rollback(selection)
-        answer = _answer(aws, run, params["limit"])
+        answer = answer_of(aws, run, params["limit"])
         answer["changed"] = bool(recorded) or run.changed
         answer["verifications"] = _verifications(results, params["limit"])
         answer["by_status"] = {
             "verified": sum(result.passed for result in results.values()),
             "rolled_back": len(run.having("rolled_back")),
-            "applied": len(failed) - len(back),
+            "applied": len({action.id for action in failed} - {outcome.id for outcome in run.having("rolled_back")}),
         }
         answer["monthly_saving"] = round(
             sum(
                 action.recommendation.monthly.saving
-                for action in split.ready
+                for action in ready
                 if action.id in results and results[action.id].passed
             ),
             2,
         )
-        answer["deferred_count"] = len(split.waiting)
+        answer["deferred_count"] = len(waiting)
         answer["deferred"] = [
-            {"id": identity, "why": f"soaks until {until:%Y-%m-%d %H:%M} UTC"}
-            for identity, until in list(split.waiting.items())[: params["limit"]]
+            {"id": identity, "why": why} for identity, why in list(waiting.items())[: params["limit"]]
         ]
         return answer
+
+
+def with_watch(
+    actions: Sequence[PlannedAction], split: Due, results: dict[str, VerificationResult], watched: Watched
+) -> tuple[list[PlannedAction], dict[str, str]]:
+    """The actions whose verification ends now, and why the others wait, by id.
+
+    A budget that burns fast does not wait for the end of the soak: ``results`` gets the
+    failure. What passed, but whose SLO nobody can read, is taken out of ``results`` again.
+    """
+    waiting = {identity: f"soaks until {until:%Y-%m-%d %H:%M} UTC" for identity, until in split.waiting.items()}
+    for identity in split.waiting:
+        hurt = watched.failed(identity)
+        if hurt:
+            detail = {"checks": [check.to_dict() for check in watched.checks[identity]]}
+            results[identity] = VerificationResult(False, told(hurt), detail)
+            del waiting[identity]
+    for identity, why in watched.waits.items():
+        if identity not in waiting and (identity not in results or results[identity].passed):
+            results.pop(identity, None)
+            waiting[identity] = why
+    return [action for action in actions if action.id not in waiting], waiting
 
 
 def _verifications(results: Mapping[str, VerificationResult], limit: int) -> dict[str, dict[str, t.Any]]:

@@ -77,10 +77,12 @@ def verify(
     policies: Mapping[str, Policy],
     now: datetime.datetime,
     begun: Mapping[str, datetime.datetime],
+    more: Mapping[str, Sequence[Check]] | None = None,
 ) -> dict[str, VerificationResult]:
     """Check every action by its plan's policy; what cannot be read at all is no proof and not in the answer.
 
-    ``begun`` says when the first step of each action was taken, by its id.
+    ``begun`` says when the first step of each action was taken, by its id; ``more`` are checks
+    that were made elsewhere.
 
     :raises AwsError: when EC2 or CloudWatch refuse.
     """
@@ -97,15 +99,21 @@ def verify(
     chosen = [action for action in actions if "metrics" in wants[action.id].checks]
     for identity, found in _metrics(aws, chosen, {a.id: wants[a.id].metrics for a in chosen}, now).items():
         checks[identity] += found
+    for identity, made in (more or {}).items():
+        checks.get(identity, []).extend(made)
     results: dict[str, VerificationResult] = {}
     for action in actions:
         outcome = verdict(checks[action.id])
         if outcome != "no_data":
-            told = [check for check in checks[action.id] if outcome == "passed" or check.outcome == "failed"]
-            why = "; ".join(f"{check.name}: {check.detail}" for check in told)
+            why = told([check for check in checks[action.id] if outcome == "passed" or check.outcome == "failed"])
             detail = {"checks": [check.to_dict() for check in checks[action.id]]}
             results[action.id] = VerificationResult(outcome == "passed", why, detail)
     return results
+
+
+def told(checks: Sequence[Check]) -> str:
+    """What checks found, as one line."""
+    return "; ".join(f"{check.name}: {check.detail}" for check in checks)
 
 
 def _name(action: PlannedAction) -> str:

@@ -278,8 +278,8 @@ class Executor:
     :param max_actions: most new actions a run; None and 0 likewise.
     :param max_attempts: tries of one step (and of one read) before it counts as failed.
     :param wait_timeout: seconds without progress after which an action counts as failed.
-    :param error_budget: the remaining share (0..1) of the error budget of the service that an
-        action belongs to, or None where there is none.
+    :param gate: why an approved action has to wait under its policy (empty: it may begin);
+        asked whenever an action is about to begin, so a run stops when the answer changes.
     """
 
     def __init__(
@@ -294,7 +294,7 @@ class Executor:
         max_attempts: int = 5,
         wait_timeout: float = 1800.0,
         operator: str = "",
-        error_budget: Callable[[PlannedAction], float | None] | None = None,
+        gate: Callable[[PlannedAction, Policy], str] | None = None,
         progress: Progress | None = None,
         now: Callable[[], datetime.datetime] = utc_now,
         sleep: Callable[[float], None] = time.sleep,
@@ -308,7 +308,7 @@ class Executor:
         self._max_attempts = max(1, max_attempts)
         self._wait_timeout = wait_timeout
         self._operator = operator
-        self._error_budget = error_budget
+        self._gate = gate
         self._progress = progress or Progress()
         self._now = now
         self._sleep = sleep
@@ -665,12 +665,7 @@ class Executor:
         frozen = policy.frozen(now, action.recommendation)
         if frozen:
             return frozen.why
-        left = self._error_budget(action) if self._error_budget else None
-        if left is not None and left < policy.error_budget_floor:
-            return (
-                f"{left:.0%} of the error budget is left; the policy asks for at least {policy.error_budget_floor:.0%}"
-            )
-        return ""
+        return self._gate(action, policy) if self._gate else ""
 
     def _turn_back(
         self, run: Run, whys: Mapping[str, str], flights: dict[str, _Flight], now: datetime.datetime

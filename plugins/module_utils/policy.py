@@ -35,7 +35,7 @@ REFUSED_MANAGERS = ("terraform", "cloudformation", "eks", "ecs", "spot_fleet")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 EFFORTS = ("online", "restart", "replace", "migrate")
 FINDINGS = ("over_provisioned", "under_provisioned", "optimized", "idle", "previous_generation", "unknown")
-CHECKS = ("instance_health", "alarms", "metrics")
+CHECKS = ("instance_health", "alarms", "metrics", "slo")
 #: Metrics that verification knows by name; others are named as the cloud names them.
 METRICS = ("cpu_percent", "memory_percent")
 
@@ -66,6 +66,21 @@ POLICY_OPTIONS: dict[str, t.Any] = {
     "maximum_actions": {"type": "int", "default": 0},
     "maximum_failures": {"type": "int", "default": 5},
     "error_budget_floor": {"type": "float", "default": 0.0},
+    "slos": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "service": {"type": "str", "default": ""},
+            "match": {"type": "dict", "options": _MATCH_OPTIONS},
+            "error_budget_floor": {"type": "float"},
+            "maximum_burn_rate": {"type": "float", "default": 1.0},
+            "fast_burn_rate": {"type": "float", "default": 14.4},
+            "minimum_bad_events": {"type": "float", "default": 10.0},
+            "on_missing": {"type": "str", "choices": ["refuse", "allow"], "default": "refuse"},
+        },
+    },
     "retry_after_days": {"type": "float", "default": 30.0},
     "retry_failed_after_days": {"type": "float", "default": 1.0},
     "freeze_windows": {
@@ -121,6 +136,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "maximum_actions": (0, float("inf")),
     "maximum_failures": (0, float("inf")),
     "error_budget_floor": (0, 1),
+    "maximum_burn_rate": (0, float("inf")),
+    "fast_burn_rate": (1, float("inf")),
+    "minimum_bad_events": (0, float("inf")),
     "retry_after_days": (0, float("inf")),
     "retry_failed_after_days": (0, float("inf")),
     "approvers": (1, float("inf")),
@@ -262,6 +280,28 @@ class Verification:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class SloGuard:
+    """A service level objective that guards the changes that ``match`` covers.
+
+    ``name`` and ``service`` are the labels ``slo`` and ``service`` of its recorded series (any
+    service where it is empty). A change waits while less than ``error_budget_floor`` (0..1;
+    None: the policy's) of the budget is left, or while the burn rate is above
+    ``maximum_burn_rate``. A burn rate of ``fast_burn_rate`` while an applied change soaks fails
+    its verification, if at least ``minimum_bad_events`` were bad in that hour.
+    ``on_missing``: what happens where the SLO has no data.
+    """
+
+    name: str
+    service: str = ""
+    match: Match = dataclasses.field(default_factory=Match)
+    error_budget_floor: float | None = None
+    maximum_burn_rate: float = 1.0
+    fast_burn_rate: float = 14.4
+    minimum_bad_events: float = 10.0
+    on_missing: t.Literal["refuse", "allow"] = "refuse"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Judgement:
     """What the policy says about one recommendation.
 
@@ -291,6 +331,7 @@ class Policy:
     maximum_actions: int = 0
     maximum_failures: int = 5
     error_budget_floor: float = 0.0
+    slos: tuple[SloGuard, ...] = ()
     retry_after_days: float = 30.0
     retry_failed_after_days: float = 1.0
     freeze_windows: tuple[FreezeWindow, ...] = ()
@@ -319,6 +360,7 @@ class Policy:
             maximum_actions=values["maximum_actions"],
             maximum_failures=values["maximum_failures"],
             error_budget_floor=values["error_budget_floor"],
+            slos=tuple(SloGuard(**{**slo, "match": _match(slo["match"])}) for slo in values["slos"]),
             retry_after_days=values["retry_after_days"],
             retry_failed_after_days=values["retry_failed_after_days"],
             freeze_windows=tuple(
@@ -344,6 +386,17 @@ class Policy:
                 raise PolicyError(
                     f"{origin}: verification.metrics[{index}] is {name!r}; it must be one of {', '.join(METRICS)}, "
                     "or Namespace:MetricName:Statistic such as MyApp:Latency:p99"
+                )
+        if policy.error_budget_floor and not policy.slos:
+            raise PolicyError(
+                f"{origin}: error_budget_floor is {policy.error_budget_floor:g} and slos is empty; "
+                "slos must name the SLOs whose error budget is meant"
+            )
+        for index, slo in enumerate(policy.slos):
+            if not slo.name.strip():
+                raise PolicyError(
+                    f"{origin}: slos[{index}].name is {slo.name!r}; "
+                    "it must be the name of an SLO, the label slo of its recorded series"
                 )
         for index, rule in enumerate(policy.approval):
             if rule.group and rule.group not in policy.groups:
@@ -432,6 +485,14 @@ class Policy:
             moment = max(ends)[0]
             found = Frozen(found.name if found else max(ends)[1], moment)
         return found
+
+    def guards(self, recommendation: Recommendation) -> tuple[SloGuard, ...]:
+        """The SLOs that guard the change that ``recommendation`` proposes."""
+        return tuple(slo for slo in self.slos if slo.match.covers(recommendation))
+
+    def floor_of(self, guard: SloGuard) -> float:
+        """The share of the error budget of ``guard`` that must be left: its own floor, or the policy's."""
+        return self.error_budget_floor if guard.error_budget_floor is None else guard.error_budget_floor
 
     def may_approve(self, approver: str, group: str) -> bool:
         """Whether ``approver`` belongs to ``group``; an empty group is everybody."""

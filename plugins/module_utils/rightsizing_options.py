@@ -15,7 +15,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.module_support import
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cache import Cache
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cloudwatch import GROUPS, MAXIMUM_LOOKBACK_DAYS
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.prices import PriceOptions
-from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus import Prometheus
+from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus import CONNECTION_OPTIONS, Prometheus
 from ansible_collections.frugal.cloud.plugins.module_utils.policy import load_policy
 from ansible_collections.frugal.cloud.plugins.module_utils.rightsizing import Request
 
@@ -47,11 +47,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "prometheus": {
         "type": "dict",
         "options": {
-            "url": {"type": "str", "required": True},
-            "username": {"type": "str"},
-            "password": {"type": "str", "no_log": True},
-            "bearer_token": {"type": "str", "no_log": True},
-            "validate_certs": {"type": "bool", "default": True},
+            **CONNECTION_OPTIONS,
             "label": {"type": "str", "default": "instance_id"},
         },
     },
@@ -101,7 +97,7 @@ def request_from(params: Mapping[str, t.Any]) -> Request:
         lookback_days=days,
         trust_usage_before_restart=params["trust_usage_before_restart"],
         use_commitments=params["commitments"] == "cost_explorer",
-        prometheus=_prometheus(server) if server else None,
+        prometheus=Prometheus.from_options(server) if server else None,
         prometheus_label=server["label"] if server else "instance_id",
     )
 
@@ -126,13 +122,3 @@ def _sizing(params: Mapping[str, t.Any]) -> SizingOptions:
         "explain",
     )
     return SizingOptions(percentile=params["cpu_percentile"], **{name: params[name] for name in same})
-
-
-def _prometheus(options: Mapping[str, t.Any]) -> Prometheus:
-    return Prometheus(
-        options["url"],
-        options["username"] or "",
-        options["password"] or "",
-        options["bearer_token"] or "",
-        options["validate_certs"],
-    )

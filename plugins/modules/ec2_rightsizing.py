@@ -41,8 +41,8 @@ options:
     description:
       - V(apply) carries out what is approved.
       - V(verify) checks what was applied and has soaked as long as the policy of its plan says - instance health,
-        alarms that went off since, and metrics before against after. What fails is rolled back where that policy says
-        so.
+        alarms that went off since, metrics before against after, and the SLOs that guard it. What fails is rolled back
+        where that policy says so. An error budget that burns fast fails a change before its soak is over.
     type: str
     choices: [apply, verify]
     default: apply
@@ -59,6 +59,35 @@ options:
       - Path of the policy file in force now, or the policy itself. A plan made under another policy is refused.
       - The policy of each plan itself where it is not set.
     type: raw
+  slo_prometheus:
+    description:
+      - The Prometheus that has the recorded series of the SLOs which the policy's C(slos) name.
+      - With O(stage=apply) a change whose SLO has too little error budget left, or burns it too fast, waits; it is
+        looked at again during the run. With O(stage=verify) a fast burn since the change began fails it.
+      - Where it is not set, or has no data, the changes that are guarded wait, unless the policy says otherwise.
+    type: dict
+    suboptions:
+      url:
+        description: Its address, such as V(https://prometheus.example.com).
+        type: str
+        required: true
+      username:
+        description: User for basic authentication.
+        type: str
+      password:
+        description: Password for basic authentication.
+        type: str
+      bearer_token:
+        description: Token to send as bearer.
+        type: str
+      validate_certs:
+        description: Whether its TLS certificate is checked.
+        type: bool
+        default: true
+      refresh_seconds:
+        description: For how long an answer is used before Prometheus is asked again during a run.
+        type: float
+        default: 30.0
   max_in_flight:
     description: How many instances and groups are changed at the same time.
     type: int
@@ -99,6 +128,12 @@ EXAMPLES = r"""
     max_in_flight: 5
     max_failures: 2
 
+- name: Carry it out while the error budgets that the policy names allow it
+  frugal.cloud.ec2_rightsizing:
+    region: us-east-1
+    slo_prometheus:
+      url: https://prometheus.example.com
+
 - name: A day later, check it; what hurts is rolled back where the policy says so
   frugal.cloud.ec2_rightsizing:
     region: us-east-1
@@ -123,7 +158,7 @@ outcomes:
       proposed: {instance_type: m6i.large}
       status: applied
 deferred:
-  description: The first O(limit) actions that are left for later, with why (a freeze window, soak time).
+  description: The first O(limit) actions that are left for later, with why (a freeze window, an SLO, soak time).
   returned: success
   type: list
   elements: dict
@@ -158,6 +193,7 @@ api:
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import AwsModule
 from ansible_collections.frugal.cloud.plugins.module_utils.ec2_runs import RUN_OPTIONS, apply_actions, verify_actions
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_gate import GATE_OPTIONS
 
 
 def main() -> None:
@@ -165,6 +201,7 @@ def main() -> None:
     module = AwsModule(
         argument_spec={
             **RUN_OPTIONS,
+            **GATE_OPTIONS,
             "stage": {"type": "str", "choices": ["apply", "verify"], "default": "apply"},
             "max_failures": {"type": "int"},
             "max_actions": {"type": "int"},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 frugal.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Memory usage from Prometheus' node_exporter, where no CloudWatch agent publishes it.
+"""A Prometheus server, and memory usage from its node_exporter where no CloudWatch agent publishes it.
 
 Prometheus computes the statistics itself: one range query a statistic answers for the
 whole fleet, with one point a day.
@@ -37,12 +37,28 @@ _FUNCTIONS = {
 }
 
 
+#: How to reach a server: options of modules. A module that takes them documents them.
+CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "url": {"type": "str", "required": True},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "bearer_token": {"type": "str", "no_log": True},
+    "validate_certs": {"type": "bool", "default": True},
+}
+
+#: (labels, [(epoch seconds, value)]) of one series.
+Series: t.TypeAlias = "tuple[Mapping[str, str], list[tuple[float, float]]]"
+
+
 class PrometheusError(Exception):
     """One sentence: which server, what it said, what to do."""
 
 
 class Prometheus:
-    """A Prometheus server: ``url``, optional basic authentication or bearer token, and certificate checks."""
+    """A Prometheus server: ``url``, optional basic authentication or bearer token, and certificate checks.
+
+    A user and password in ``url`` serve where none are given, and are not part of any sentence.
+    """
 
     def __init__(
         self,
@@ -53,25 +69,52 @@ class Prometheus:
         validate_certs: bool = True,
         timeout: int = 60,
     ) -> None:
-        self.url = url.rstrip("/")
-        self._username = username
-        self._password = password
+        parts = urllib.parse.urlsplit(url)
+        self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        self._username = username or urllib.parse.unquote(parts.username or "")
+        self._password = password or urllib.parse.unquote(parts.password or "")
         self._headers = {"Authorization": f"Bearer {bearer_token}"} if bearer_token else {}
         self._validate_certs = validate_certs
         self._timeout = timeout
         self.requests = 0
 
-    def query_range(
-        self, query: str, start: float, end: float, step: int
-    ) -> list[tuple[Mapping[str, str], list[tuple[float, float]]]]:
-        """(labels, [(epoch seconds, value)]) of every series. :raises PrometheusError: one sentence."""
+    @classmethod
+    def from_options(cls, options: Mapping[str, t.Any], timeout: int = 60) -> Prometheus:
+        """The server that checked :data:`CONNECTION_OPTIONS` name. :raises PrometheusError: ``url`` is no address."""
+        if not str(options["url"]).startswith(("http://", "https://")):
+            raise PrometheusError(
+                f"url is {options['url']!r}: give the address of a Prometheus such as https://prometheus.example.com"
+            )
+        return cls(
+            options["url"],
+            options["username"] or "",
+            options["password"] or "",
+            options["bearer_token"] or "",
+            options["validate_certs"],
+            timeout,
+        )
+
+    def query_range(self, query: str, start: float, end: float, step: int) -> list[Series]:
+        """Every series from ``start`` to ``end`` (epoch seconds). :raises PrometheusError: one sentence."""
+        found = self._ask("query_range", {"query": query, "start": start, "end": end, "step": step})
+        return [
+            (series["metric"], [(float(moment), float(value)) for moment, value in series["values"]])
+            for series in found
+        ]
+
+    def query(self, query: str, at: float) -> list[tuple[Mapping[str, str], float]]:
+        """(labels, value) of every series at ``at`` (epoch seconds). :raises PrometheusError: one sentence."""
+        return [
+            (series["metric"], float(series["value"][1])) for series in self._ask("query", {"query": query, "time": at})
+        ]
+
+    def _ask(self, path: str, arguments: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
         self.requests += 1
-        body = urllib.parse.urlencode({"query": query, "start": start, "end": end, "step": step})
         try:
             with open_url(
-                f"{self.url}/api/v1/query_range",
+                f"{self.url}/api/v1/{path}",
                 method="POST",
-                data=body,
+                data=urllib.parse.urlencode(arguments),
                 headers={**self._headers, "Content-Type": "application/x-www-form-urlencoded"},
                 url_username=self._username or None,
                 url_password=self._password or None,
@@ -85,12 +128,10 @@ class Prometheus:
             raise PrometheusError(f"Prometheus at {self.url} answered {error.code}: {_reason(error)}{hint}") from error
         except (OSError, ValueError) as error:
             raise PrometheusError(f"Prometheus at {self.url} cannot be read: {error}") from error
-        if data.get("status") != "success":
-            raise PrometheusError(f"Prometheus at {self.url} refused a query: {data.get('error')}")
-        return [
-            (series["metric"], [(float(moment), float(value)) for moment, value in series["values"]])
-            for series in data["data"]["result"]
-        ]
+        if not isinstance(data, dict) or data.get("status") != "success":
+            said = data.get("error") if isinstance(data, dict) else "its answer is not that of a Prometheus"
+            raise PrometheusError(f"Prometheus at {self.url} refused a query: {said}")
+        return t.cast("list[dict[str, t.Any]]", data["data"]["result"])
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

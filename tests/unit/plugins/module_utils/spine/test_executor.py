@@ -504,17 +504,47 @@ def test_a_tag_set_meanwhile_protects(make_world: t.Any) -> None:
     assert not [call for call in world.cloud.calls if call[1] == "i-0000"]
 
 
-def test_error_budget_floor_defers(make_world: t.Any, spine: t.Any) -> None:
-    world = make_world(2, {**spine.AUTOMATIC, "error_budget_floor": 0.25})
+def test_the_gate_holds_an_action_with_its_sentence(make_world: t.Any, spine: t.Any) -> None:
+    world = make_world(2)
+    asked: list[tuple[str, str]] = []
 
-    def budget(action: t.Any) -> float | None:
-        return 0.1 if action.recommendation.resource.id == "i-0000" else None
+    def gate(action: t.Any, policy: Policy) -> str:
+        asked.append((action.recommendation.resource.id, policy.digest))
+        return "SLO shop has 1 % left" if action.recommendation.resource.id == "i-0000" else ""
 
-    result = world.executor(error_budget=budget).apply(EVERYTHING)
-    assert [(item.resource, item.why) for item in result.deferred] == [
-        ("i-0000", "10% of the error budget is left; the policy asks for at least 25%")
-    ]
-    assert [outcome.resource for outcome in result.outcomes] == ["i-0001"]
+    predicted = world.executor(gate=gate).predict(EVERYTHING)
+    result = world.executor(gate=gate).apply(EVERYTHING)
+    for run in (predicted, result):
+        assert [(item.resource, item.why) for item in run.deferred] == [("i-0000", "SLO shop has 1 % left")]
+        assert [outcome.resource for outcome in run.outcomes] == ["i-0001"]
+    held = next(action for action in world.ledger.actions(EVERYTHING) if action.status == "approved")
+    assert held.why == "SLO shop has 1 % left"
+    assert {digest for _resource, digest in asked} == {Policy.from_dict(spine.AUTOMATIC).digest}
+    assert not world.executor(gate=gate).apply(EVERYTHING).changed
+    assert len(world.executor().apply(EVERYTHING).having("applied")) == 1, "open again, it goes on"
+    assert statuses(world.ledger) == ["applied"] * 2
+
+
+def test_a_gate_that_closes_during_a_run_stops_it(make_world: t.Any) -> None:
+    world = make_world(10)
+    since = world.clock()
+
+    def gate(action: t.Any, policy: Policy) -> str:
+        return "it burns" if world.clock() - since > datetime.timedelta(seconds=5) else ""
+
+    result = world.executor(gate=gate, max_in_flight=2).apply(EVERYTHING)
+    applied = len(result.having("applied"))
+    assert 2 <= applied < 10, "what had begun is finished, the rest waits"
+    assert len(result.deferred) == 10 - applied
+    assert {item.why for item in result.deferred} == {"it burns"}
+    assert sorted(statuses(world.ledger)) == ["applied"] * applied + ["approved"] * (10 - applied)
+
+
+def test_a_rollback_asks_no_gate(make_world: t.Any) -> None:
+    world = make_world(2)
+    world.executor().apply(EVERYTHING)
+    back = world.executor(gate=lambda action, policy: "it burns").rollback(EVERYTHING)
+    assert len(back.having("rolled_back")) == 2
 
 
 def test_a_changed_policy_is_refused(make_world: t.Any, spine: t.Any) -> None:

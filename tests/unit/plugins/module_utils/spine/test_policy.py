@@ -114,6 +114,31 @@ def test_zero_tolerance_and_price_of_overload_by_tag() -> None:
     assert policy.price_of_overload_minute({}) is None
 
 
+def test_slos_guard_what_they_match(spine: t.Any) -> None:
+    policy = Policy.from_dict(
+        {
+            "error_budget_floor": 0.1,
+            "slos": [
+                {"name": "everything"},
+                {
+                    "name": "checkout",
+                    "service": "shop",
+                    "match": {"tags": {"env": "prod"}},
+                    "error_budget_floor": 0.5,
+                    "on_missing": "allow",
+                },
+            ],
+        }
+    )
+    everything, checkout = policy.slos
+    assert (everything.maximum_burn_rate, everything.fast_burn_rate, everything.on_missing) == (1.0, 14.4, "refuse")
+    assert policy.guards(spine.tagged(0, tags={"env": "dev"})) == (everything,)
+    assert policy.guards(spine.tagged(0, tags={"env": "prod"})) == (everything, checkout)
+    assert (policy.floor_of(everything), policy.floor_of(checkout)) == (0.1, 0.5)
+    assert Policy.from_dict(policy.to_dict()) == policy
+    assert "slo" in Policy.from_dict({}).verification.checks
+
+
 def test_digest_knows_content_only(tmp_path: pathlib.Path) -> None:
     first, second = tmp_path / "a.yml", tmp_path / "b.yml"
     first.write_text("minimum_saving: 5\nmaximum_risk: low\n", encoding="utf-8")
@@ -215,6 +240,35 @@ def test_the_end_of_a_window_is_after_now_and_within_a_day(
         ({"minimum_saving": True}, "policy: minimum_saving is True; it must be a number"),
         ({"maximum_actions": -1}, "policy: maximum_actions is -1; it must be at least 0"),
         ({"error_budget_floor": 25}, "policy: error_budget_floor is 25; it must be between 0 and 1"),
+        (
+            {"error_budget_floor": 0.25},
+            "policy: error_budget_floor is 0.25 and slos is empty; slos must name the SLOs whose error budget is meant",
+        ),
+        ({"slos": [{"service": "shop"}]}, "policy: slos[0].name is missing; it must be text"),
+        (
+            {"slos": [{"name": " "}]},
+            "policy: slos[0].name is ' '; it must be the name of an SLO, the label slo of its recorded series",
+        ),
+        (
+            {"slos": [{"name": "a", "maximum_burn_rate": -1}]},
+            "policy: slos[0].maximum_burn_rate is -1; it must be at least 0",
+        ),
+        (
+            {"slos": [{"name": "a", "fast_burn_rate": 0.5}]},
+            "policy: slos[0].fast_burn_rate is 0.5; it must be at least 1",
+        ),
+        (
+            {"slos": [{"name": "a"}, {"name": "b", "on_missing": "wait"}]},
+            "policy: slos[1].on_missing is 'wait'; it must be one of refuse, allow",
+        ),
+        (
+            {"slos": [{"name": "a", "error_budget_floor": "20 %"}]},
+            "policy: slos[0].error_budget_floor is '20 %'; it must be a number",
+        ),
+        (
+            {"slos": [{"name": "a", "maximum_burn": 1}]},
+            "policy: slos[0].maximum_burn is not a key that a policy has; did you mean maximum_burn_rate?",
+        ),
         ({"maximum_risk": 9}, "policy: maximum_risk is 9; it must be one of 0, 1, 2, 3, 4, very low, low, medium"),
         ({"allowed_efforts": ["reboot"]}, "policy: allowed_efforts is ['reboot']; it must be a list (online, restart"),
         ({"protected_tags": "keep"}, "policy: protected_tags is 'keep'; it must be a mapping of keys to values"),
