@@ -14,13 +14,7 @@ import datetime
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible_collections.frugal.cloud.plugins.module_utils.analyze.error_budget import (
-    History,
-    Reading,
-    fast_burn,
-    rule,
-    title,
-)
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.error_budget import fast_burn, rule
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.verification import Check
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus import (
     CONNECTION_OPTIONS,
@@ -30,6 +24,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus im
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.slo import Wanted, read_history, read_slos
 from ansible_collections.frugal.cloud.plugins.module_utils.plan import PlannedAction
 from ansible_collections.frugal.cloud.plugins.module_utils.policy import Policy, SloGuard
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_series import History, Reading, title
 
 #: Where the SLOs' series are: an option of modules that apply and verify; documented by each.
 GATE_OPTIONS: dict[str, dict[str, t.Any]] = {

@@ -11,15 +11,12 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from ansible_collections.frugal.cloud.plugins.module_utils.analyze.error_budget import (
-    Assessment,
-    Reading,
-    assess,
-)
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.error_budget import Assessment, assess
 from ansible_collections.frugal.cloud.plugins.module_utils.executor import utc_now
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import OptionError, moment
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus import Prometheus
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.slo import Wanted, read_slos, require, with_past
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_series import Reading
 
 #: https://prometheus.io/docs/concepts/data_model/
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

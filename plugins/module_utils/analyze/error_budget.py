@@ -16,22 +16,12 @@ import datetime
 import math
 import statistics
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo_burn import burns, window_name
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.verification import Check
-from ansible_collections.frugal.cloud.plugins.module_utils.policy import SloGuard
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_series import WINDOWS, History, Reading, Sample, title
 
-#: Windows of the recorded error ratios, in seconds.
-WINDOWS: dict[str, int] = {
-    "5m": 300,
-    "30m": 1_800,
-    "1h": 3_600,
-    "2h": 7_200,
-    "6h": 21_600,
-    "1d": 86_400,
-    "3d": 259_200,
-}
 #: Pairs of windows in which a change gate looks for a burn: one that has just begun, and a slow one.
 GATE: tuple[tuple[str, str], ...] = (("1h", "5m"), ("6h", "30m"))
 #: Windows whose burn rates span the band of a forecast; their median is its middle.
@@ -41,48 +31,32 @@ MINIMUM_BAD_EVENTS = 10
 #: Days of the period where its series has no sample.
 USUAL_DAYS = 30.0
 
+
+class Guard(t.Protocol):
+    """What is asked of an SLO before and after a change: a policy's ``SloGuard``."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def service(self) -> str:
+        """Its service; empty: any."""
+
+    @property
+    def maximum_burn_rate(self) -> float:
+        """A change waits while the budget burns faster."""
+
+    @property
+    def fast_burn_rate(self) -> float:
+        """Such a burn while a change soaks fails it."""
+
+    @property
+    def minimum_bad_events(self) -> float:
+        """Bad events in an hour from which a fast burn counts."""
+
+
 State = t.Literal["healthy", "burning_slowly", "burning_fast", "exhausted", "no_data"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reading:
-    """The recorded series of one SLO at one moment. Ratios are shares (0..1); None: there is no sample.
-
-    ``errors``: window -> error ratio. ``budget``: 1 - objective. ``left``: remaining share of
-    the period's budget, negative when overspent. ``past``: error ratio of each day of the
-    period, the oldest first, None for a day without samples.
-    """
-
-    name: str
-    service: str
-    at: datetime.datetime
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    errors: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    budget: float | None = None
-    left: float | None = None
-    period_days: float | None = None
-    events_per_second: float | None = None
-    past: Sequence[float | None] = ()
-
-    @property
-    def title(self) -> str:
-        """``SLO checkout-availability (service checkout)``."""
-        return title(self.name, self.service)
-
-    def burn(self, window: str) -> float | None:
-        """Burn rate over ``window``: its error ratio in error budgets."""
-        ratio = self.errors.get(window)
-        return None if ratio is None or not self.budget else ratio / self.budget
-
-    @property
-    def burn_rates(self) -> dict[str, float]:
-        """Burn rate by window, the shortest first, where there are samples."""
-        return {window: rate for window in WINDOWS if (rate := self.burn(window)) is not None}
-
-
-def title(name: str, service: str) -> str:
-    """How sentences call an SLO."""
-    return f"SLO {name} (service {service})" if service else f"SLO {name}"
 
 
 def _times(rate: float) -> str:
@@ -104,7 +78,7 @@ class Ruling:
     why: str = ""
 
 
-def rule(readings: Sequence[Reading], guard: SloGuard, floor: float) -> Ruling:
+def rule(readings: Sequence[Reading], guard: Guard, floor: float) -> Ruling:
     """What ``guard`` says about changes now. ``floor``: least share of the budget that must be left.
 
     Held when less is left, or when the burn rate is above the guard's maximum over both
@@ -121,7 +95,7 @@ def rule(readings: Sequence[Reading], guard: SloGuard, floor: float) -> Ruling:
     return Ruling("open")
 
 
-def _rule(reading: Reading, guard: SloGuard, floor: float) -> Ruling:
+def _rule(reading: Reading, guard: Guard, floor: float) -> Ruling:
     left = reading.left
     if left is not None and (left < floor or left <= 0):
         wanted = f"at least {_percent(floor)}" if floor > 0 else "more than nothing"
@@ -158,27 +132,7 @@ def _rule(reading: Reading, guard: SloGuard, floor: float) -> Ruling:
 # -- the watch of applied changes ----------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Sample:
-    """Error ratios over the windows of a fast burn at one moment (epoch seconds), and events per second."""
-
-    at: float
-    long: float | None
-    short: float | None
-    events: float | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class History:
-    """One SLO over a stretch of time; ``budget`` is 1 - objective."""
-
-    name: str
-    service: str
-    budget: float
-    samples: Sequence[Sample]
-
-
-def fast_burn(histories: Sequence[History], guard: SloGuard, since: datetime.datetime) -> Check | None:
+def fast_burn(histories: Sequence[History], guard: Guard, since: datetime.datetime) -> Check | None:
     """Whether the budget burned fast after ``since``, when a change began; None where nothing can be told.
 
     A fast burn is above the guard's ``fast_burn_rate`` over 1h and over 5m, with at least

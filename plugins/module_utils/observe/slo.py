@@ -17,13 +17,8 @@ import re
 import typing as t
 from collections.abc import Collection, Mapping, Sequence
 
-from ansible_collections.frugal.cloud.plugins.module_utils.analyze.error_budget import (
-    WINDOWS,
-    History,
-    Reading,
-    Sample,
-)
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus import Prometheus, PrometheusError
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_series import WINDOWS, History, Reading, Sample
 
 ERRORS = "slo:sli_error:ratio_rate"
 BUDGET = "slo:error_budget:ratio"

@@ -9,16 +9,9 @@ import datetime
 import typing as t
 
 import pytest
-from ansible_collections.frugal.cloud.plugins.module_utils.analyze.error_budget import (
-    History,
-    Reading,
-    Sample,
-    assess,
-    fast_burn,
-    forecast,
-    rule,
-)
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.error_budget import assess, fast_burn, forecast, rule
 from ansible_collections.frugal.cloud.plugins.module_utils.policy import SloGuard
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_series import History, Reading, Sample
 from hypothesis import given
 from hypothesis import strategies as st
 
