@@ -8,15 +8,10 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests" / "tools"))
-
-import alert_rules as rules  # noqa: E402
+from ansible_collections.frugal.cloud.tests.tools import alert_rules as rules
 
 #: alerts of the SLO rules (module frugal.cloud.slo), whose runbooks are here too
 SLO_ALERTS = ("SLOErrorBudgetBurnPage", "SLOErrorBudgetBurnTicket")
