@@ -33,6 +33,8 @@ MOST_SHOWN = 100_000
 #: how long another run is waited for (seconds)
 LOCK_WAIT = 120.0
 JOURNAL = "journal.json"
+HIDDEN = "(not shown)"
+MASK = "********"
 
 
 class HostError(Exception):
@@ -54,6 +56,8 @@ class Wanted:
     gid: int
     secret: bool = False
     restart: bool = False
+    #: parts of the content that are not shown; the rest may be
+    secret_values: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,11 +214,16 @@ def changes_for(root: str, wanted: t.Sequence[Wanted], purge: t.Sequence[str]) -
 
 def shown(change: Change) -> dict[str, str]:
     """A change as Ansible's diff. What others may not read on the host is not shown here either."""
-    secret = bool(change.wanted and change.wanted.secret)
-    before = _text(change.found, secret)
-    after = _text(_becomes(change.wanted), secret) if change.wanted else ""
-    if before == after and change.wanted:
-        before, after = before + _rights(change.found), after + _rights(_becomes(change.wanted))
+    wanted = change.wanted
+    masked = wanted.secret_values if wanted else ()
+    before = _text(change.found, secret=bool(wanted and wanted.secret), masked=masked)
+    after = _text(_becomes(wanted), secret=wanted.secret, masked=masked) if wanted else ""
+    if masked:
+        # What was secret before is not known: of the old lines, only those that stay are shown.
+        staying = set(after.splitlines())
+        before = "".join(f"{line if line in staying else HIDDEN}\n" for line in before.splitlines())
+    if before == after and wanted:
+        before, after = before + _rights(change.found), after + _rights(_becomes(wanted))
     return {"before_header": change.path, "after_header": change.path, "before": before, "after": after}
 
 
@@ -224,16 +233,19 @@ def _becomes(wanted: Wanted) -> Found:
     return Found("file", content=wanted.content or b"", mode=wanted.mode, uid=wanted.uid, gid=wanted.gid)
 
 
-def _text(found: Found, secret: bool) -> str:
+def _text(found: Found, *, secret: bool, masked: t.Sequence[str] = ()) -> str:
     if found.kind == "absent":
         return ""
     if found.kind == "link":
         return f"-> {found.link}\n"
-    if secret or not found.mode & stat.S_IROTH:
-        return "(content is not shown)\n"
+    if secret or not (found.mode & stat.S_IROTH or masked):
+        return f"{HIDDEN}\n"
     if len(found.content) > MOST_SHOWN or b"\0" in found.content:
         return f"({len(found.content)} bytes)\n"
-    return found.content.decode("utf-8", "replace")
+    text = found.content.decode("utf-8", "replace")
+    for value in masked:
+        text = text.replace(value, MASK)
+    return text
 
 
 def _rights(found: Found) -> str:

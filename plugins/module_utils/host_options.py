@@ -31,6 +31,7 @@ FILE: dict[str, dict[str, t.Any]] = {
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "secret": {"type": "bool", "default": False, "no_log": False},
+    "secret_values": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "restart": {"type": "bool", "default": False},
 }
 PROBE: dict[str, dict[str, t.Any]] = {
@@ -61,8 +62,11 @@ SERVICE_CONFIG: dict[str, dict[str, t.Any]] = {
 
 
 def secrets(options: Options) -> set[str]:
-    """The contents that no result may hold."""
-    return {file["content"] for file in options["files"] if file["secret"] and file["content"]}
+    """The texts that no result may hold."""
+    found = {file["content"] for file in options["files"] if file["secret"] and file["content"]}
+    for file in options["files"]:
+        found.update(value for value in file["secret_values"] if value)
+    return found
 
 
 def request(options: Options, *, check: bool) -> Request:
@@ -139,6 +143,7 @@ def _wanted(root: str, file: Options, uid: int, gid: int, missing: int | None) -
         uid=user_id(file["owner"], missing=missing) if file["owner"] else uid,
         gid=group_id(file["group"], missing=missing) if file["group"] else gid,
         secret=file["secret"],
+        secret_values=tuple(sorted((value for value in file["secret_values"] if value), key=len, reverse=True)),
         restart=file["restart"],
     )
 

@@ -34,8 +34,12 @@ PROBE_INTERVAL = 0.25
 SETTLE = 1.0
 #: longest message of a tool that is repeated (characters)
 LONGEST_MESSAGE = 600
+#: shorter words of a secret file stay in messages, which would be all stars else (characters)
+SHORTEST_SECRET = 6
 #: what a program writes when it gives up
 TROUBLE = re.compile(r"error|fail|cannot|can't|in use|denied|invalid|refus|fatal|panic|unable|unknown|no such", re.I)
+#: what promtool and amtool write on the way
+PROGRESS = re.compile(r"^Checking |\bSUCCESS\b|^FAILED:$")
 
 Command = tuple[str, ...]
 
@@ -183,15 +187,19 @@ def _validate(request: Request, staged: str, changes: t.Sequence[host_files.Chan
 
 
 def _redact(message: str, changes: t.Sequence[host_files.Change]) -> str:
-    """The message without what secret files say: tools quote the line that they do not understand."""
+    """The message without what is secret: tools quote the line that they do not understand."""
     values: set[str] = set()
     for change in changes:
-        if change.wanted is not None and change.wanted.secret:
-            for line in (change.wanted.content or b"").decode("utf-8", "replace").splitlines():
-                values.update(part.strip(" \t\"',;") for part in (line, *re.split(r"[:=\s]+", line)))
+        wanted = change.wanted
+        if wanted is None:
+            continue
+        values.update(wanted.secret_values)
+        if wanted.secret:
+            for line in (wanted.content or b"").decode("utf-8", "replace").splitlines():
+                parts = (part.strip(" \t\"',;") for part in (line, *re.split(r"[:=\s]+", line)))
+                values.update(part for part in parts if len(part) >= SHORTEST_SECRET)
     for value in sorted(values, key=len, reverse=True):
-        if len(value) >= 6:
-            message = message.replace(value, "********")
+        message = message.replace(value, host_files.MASK)
     return message
 
 
@@ -228,9 +236,10 @@ def run(argv: Command, timeout: float = COMMAND_TIMEOUT) -> tuple[int, str]:
 
 
 def said(output: str) -> str:
-    """What a tool wrote, as one line: the end of it, where it is long."""
-    lines = [" ".join(line.split()) for line in output.splitlines()]
-    text = "; ".join(line for line in lines if line)
+    """What a tool wrote, as one line: without what it found right, and the end of it where it is long."""
+    lines = dict.fromkeys(" ".join(line.split()) for line in output.splitlines())
+    kept = [line for line in lines if line and not PROGRESS.search(line)] or [line for line in lines if line]
+    text = "; ".join(kept)
     return text if len(text) <= LONGEST_MESSAGE else "..." + text[-LONGEST_MESSAGE:]
 
 

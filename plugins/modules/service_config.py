@@ -60,6 +60,11 @@ options:
           - The diff also hides the content of any file that not everybody on the host may read.
         type: bool
         default: false
+      secret_values:
+        description: Parts of the content that are kept out of results, diffs and messages; the rest is shown.
+        type: list
+        elements: str
+        default: []
       restart:
         description: A change of this file needs a restart of O(unit), a reload is not enough.
         type: bool
