@@ -30,6 +30,13 @@ def _groups(words: t.Sequence[str]) -> dict[str, list[str]]:
     return groups
 
 
+def runs_molecule_test(words: t.Sequence[str]) -> bool:
+    """Whether a command line is a ``molecule test`` that destroys its hosts at its end."""
+    if not any(os.path.basename(word) == "molecule" for word in words[:3]) or "test" not in words:
+        return False
+    return not {"--destroy=never", "never"} & set(words)
+
+
 def _owner(options: argparse.Namespace) -> machine.Process | None:
     if options.owner:
         return machine.process(options.owner)
@@ -37,8 +44,8 @@ def _owner(options: argparse.Namespace) -> machine.Process | None:
     if options.molecule:
         for pid in machine.parents(os.getpid()):
             words = machine.arguments(pid)
-            if any(word.endswith("/molecule") for word in words[:3]) and "test" in words:
-                return None if "--destroy=never" in words or "never" in words else machine.process(pid)
+            if runs_molecule_test(words):
+                return machine.process(pid)
     return None
 
 
@@ -54,6 +61,18 @@ def down(options: argparse.Namespace) -> int:
     """Remove the hosts of a scenario and what killed runs left."""
     if not scenario.down(options.scenario):
         say(f"There was no scenario {options.scenario}")
+    return 0
+
+
+def restart(options: argparse.Namespace) -> int:
+    """Shut hosts down in order and boot them again."""
+    scenario.restart(options.scenario, options.names, say)
+    return 0
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Remove what killed runs left, of all scenarios."""
+    scenario.sweep(say)
     return 0
 
 
@@ -109,7 +128,10 @@ def main() -> int:
     command.add_argument("command", nargs=argparse.REMAINDER, help="-- and a command; a shell without one")
     command = add("inventory", inventory)
     command.add_argument("--group", action="append", default=[], metavar="GROUP=HOST,HOST")
+    command = add("restart", restart)
+    command.add_argument("names", nargs="*", metavar="name", help="all when none is named")
     add("down", down)
+    add("sweep", sweep)
     add("status", status)
     add("build", build)
     options = parser.parse_args()

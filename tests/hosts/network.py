@@ -57,14 +57,16 @@ class Network:
 
 
 def free_number(taken: t.Iterable[int], routes: t.Iterable[str]) -> int:
-    """The lowest number that no scenario has and whose addresses no route of the machine covers.
+    """The lowest number that no scenario has and whose addresses no route of the machine is about.
 
-    ``routes`` are destinations as ``ip route`` names them; the default route covers everything and does not count.
+    ``routes`` are destinations as ``ip route`` names them. One that is wider than the pool (the default route, a
+    company's 10.0.0.0/8) does not count: the bridge's own route is narrower and wins.
     """
     used = set(taken)
     others = [ipaddress.IPv4Network(route) for route in routes if route != "default"]
+    narrow = [other for other in others if other.prefixlen >= POOL.prefixlen]
     for number in NUMBERS:
-        if number not in used and not any(Network(number).range.overlaps(other) for other in others):
+        if number not in used and not any(Network(number).range.overlaps(other) for other in narrow):
             return number
     raise machine.HostError(f"all {len(NUMBERS)} address ranges for test hosts in {POOL} are taken")
 

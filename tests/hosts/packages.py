@@ -29,7 +29,7 @@ REPOSITORY_MOUNT = "/srv/packages"
 FILES_MOUNT = "/srv/frugal"
 #: what a plain Debian server has and Ansible needs (python3-apt cannot be installed in check mode)
 ROOT_PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "udev", "init"),
+    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "libnss-systemd", "udev", "init"),
     *("apt", "gnupg", "ca-certificates", "debian-archive-keyring", "openssl", "netbase", "adduser", "passwd"),
     *("python3", "python3-apt", "python3-debian", "sudo", "acl", "procps", "psmisc", "iproute2", "iputils-ping"),
     *("curl", "tar", "gzip", "bzip2", "xz-utils", "zstd", "unzip", "less", "logrotate", "cron", "tzdata"),
@@ -134,7 +134,7 @@ def root(say: Say = print) -> Path:
     path = folder() / f"root-{SUITE}-{root_digest()}"
     if path.exists():
         return path
-    environment.install_system_packages(["mmdebstrap", "systemd-nspawn", "ip"])
+    environment.install_system_packages(["mmdebstrap"])
     with environment.locked(folder() / "root.lock"):
         if path.exists():
             return path
@@ -147,7 +147,7 @@ def root(say: Say = print) -> Path:
                 *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"),
                 f"--include={','.join(ROOT_PACKAGES)}",
                 f'--customize-hook=sh {script} "$1"',
-                *(SUITE, building, *sources()),
+                *(SUITE, str(building), *sources()),
                 timeout=1800,
                 DEBIAN_FRONTEND="noninteractive",
             )

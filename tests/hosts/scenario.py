@@ -25,6 +25,7 @@ import typing as t
 import uuid
 from pathlib import Path
 
+import yaml
 from ansible_collections.frugal.cloud.tests.hosts import machine, network, packages
 from ansible_collections.frugal.cloud.tests.tools import environment
 
@@ -32,7 +33,7 @@ HostError = machine.HostError
 Say = t.Callable[[str], None]
 #: seconds until systemd must have started; half a second is usual, a busy machine takes more
 BOOT_TIMEOUT = 120
-SHUTDOWN_TIMEOUT = 10
+SHUTDOWN_TIMEOUT = 90
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 #: joins the control groups it is given, mounts the host's file system where only it sees it, becomes the command
 LAUNCHER = """\
@@ -88,6 +89,8 @@ class Scenario:
     folder: str
     boot: str
     names: tuple[str, ...]
+    #: the shared root's folder in the cache
+    root: str
     #: the process whose end makes the scenario stale; without one it stays until somebody takes it down
     owner: machine.Process | None = None
     hosts: tuple[Host, ...] = ()
@@ -126,6 +129,12 @@ class Scenario:
         return inventory
 
 
+def write_inventory(scenario: Scenario, path: Path, groups: t.Mapping[str, t.Sequence[str]] | None = None) -> Path:
+    """Write the scenario's inventory for ``ansible-playbook -i``; returns ``path``."""
+    path.write_text(yaml.safe_dump(scenario.inventory(groups), sort_keys=False), encoding="utf-8")
+    return path
+
+
 def _record(key: str) -> Path:
     return machine.STATE / f"{key}.json"
 
@@ -143,9 +152,8 @@ def _read(path: Path) -> Scenario:
         Host(entry["name"], entry["address"], machine.Process(*entry["supervisor"])) for entry in content["hosts"]
     )
     owner = machine.Process(*content["owner"]) if content["owner"] else None
-    return Scenario(
-        content["key"], content["number"], content["folder"], content["boot"], tuple(content["names"]), owner, hosts
-    )
+    content |= {"names": tuple(content["names"]), "owner": owner, "hosts": hosts}
+    return Scenario(**content)
 
 
 @contextlib.contextmanager
@@ -170,15 +178,12 @@ def find(key: str) -> Scenario:
 def up(names: t.Sequence[str], key: str, owner: machine.Process | None = None, say: Say = print) -> Scenario:
     """Boot hosts of these names; returns when systemd has started in all and apt knows the offline repository."""
     _check(names, key)
-    if os.geteuid() != 0:
-        raise HostError("test hosts need root: they are namespaces, bridges and mounts")
+    _need_root()
+    environment.install_system_packages(["mmdebstrap", "systemd-nspawn", "ip"])
     base = packages.root(say)
-    repository = packages.repository(base, say)
+    packages.repository(base, say)
     with _locked():
-        for old in scenarios():
-            if old.stale():
-                say(f"Removing scenario {old.key}, which a run that ended left")
-                _remove(old)
+        _sweep(say)
         if _record(key).exists():
             raise HostError(
                 f"scenario {key} is up: take it down first with testhosts.py down --scenario {key}, "
@@ -186,23 +191,50 @@ def up(names: t.Sequence[str], key: str, owner: machine.Process | None = None, s
             )
         number = network.free_number([scenario.number for scenario in scenarios()], network.routes())
         home = packages.folder() / "scenarios" / f"{number}-{key}"
-        scenario = Scenario(key, number, str(home), machine.boot_id(), tuple(names), owner)
+        # Until it is ready it is this process's: killed half-way, it is stale.
+        maker = machine.process(os.getpid())
+        scenario = Scenario(key, number, str(home), machine.boot_id(), tuple(names), base.name, maker)
         _write(scenario)
     try:
         with machine.timed(f"Booting {', '.join(names)} in {scenario.network.range}", say):
-            # What an unrecorded scenario of this number left: the record is on a file system that forgets.
+            # What an unrecorded scenario of this number left: the records are on a file system that forgets.
             _remove_resources(scenario)
             home.mkdir(parents=True)
             network.create(scenario.network, len(names))
-            hosts = tuple(_start(scenario, index, base, repository) for index in range(len(names)))
-            scenario = dataclasses.replace(scenario, hosts=hosts)
-            _write(scenario)
-            with concurrent.futures.ThreadPoolExecutor(4) as pool:
-                list(pool.map(lambda host: _wait(host, home), hosts))
+            for index in range(len(names)):
+                _prepare(scenario, index)
+            scenario = _boot(scenario, names)
+        scenario = dataclasses.replace(scenario, owner=owner)
+        _write(scenario)
     except BaseException:
         down(key)
         raise
     return scenario
+
+
+def restart(key: str, names: t.Sequence[str] = (), say: Say = print) -> Scenario:
+    """Shut hosts down in order and boot them again with what is on their disks; all when none is named."""
+    _need_root()
+    scenario = find(key)
+    hosts = [scenario[name] for name in names or scenario.names]
+    with machine.timed(f"Restarting {', '.join(host.name for host in hosts)}", say):
+        for host in hosts:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(host.supervisor.pid, signal.SIGTERM)
+        deadline = time.monotonic() + SHUTDOWN_TIMEOUT
+        while any(host.supervisor.alive() for host in hosts):
+            if time.monotonic() > deadline:
+                alive = ", ".join(host.name for host in hosts if host.supervisor.alive())
+                raise HostError(f"not shut down after {SHUTDOWN_TIMEOUT} s: {alive}")
+            time.sleep(0.05)
+            _reap()
+        scenario = _boot(scenario, [host.name for host in hosts])
+    return scenario
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise HostError("test hosts need root: they are namespaces, bridges and mounts")
 
 
 def _check(names: t.Sequence[str], key: str) -> None:
@@ -220,8 +252,8 @@ def _control_groups(scenario: Scenario) -> list[Path]:
     return [root / f"frugal-{scenario.number}" for root in roots]
 
 
-def _start(scenario: Scenario, index: int, base: Path, repository: Path) -> Host:
-    """Prepare a host's files and start systemd-nspawn on them."""
+def _prepare(scenario: Scenario, index: int) -> None:
+    """Make a host's folder: its own changes to the root begin with its name and its neighbours."""
     name = scenario.names[index]
     own = Path(scenario.folder) / name
     for part in ("changes/etc", "work", "root"):
@@ -232,6 +264,24 @@ def _start(scenario: Scenario, index: int, base: Path, repository: Path) -> Host
     (etc / "hosts").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (etc / "hostname").write_text(f"{name}\n", encoding="utf-8")
     (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n", encoding="utf-8")
+
+
+def _boot(scenario: Scenario, names: t.Sequence[str]) -> Scenario:
+    """Start hosts of a prepared scenario and wait for them; returns the scenario with them."""
+    hosts = {host.name: host for host in scenario.hosts}
+    for name in names:
+        hosts[name] = _start(scenario, scenario.names.index(name))
+    scenario = dataclasses.replace(scenario, hosts=tuple(hosts[name] for name in scenario.names if name in hosts))
+    _write(scenario)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: _wait(scenario[name], Path(scenario.folder)), names))
+    return scenario
+
+
+def _start(scenario: Scenario, index: int) -> Host:
+    """Start systemd-nspawn on a host's files, in control groups and a network namespace of the host's own."""
+    name = scenario.names[index]
+    own = Path(scenario.folder) / name
     groups = [root / name for root in _control_groups(scenario)]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
@@ -242,12 +292,12 @@ def _start(scenario: Scenario, index: int, base: Path, repository: Path) -> Host
         f"--machine=frugal-{scenario.number}-{index}",
         f"--hostname={name}",
         f"--network-namespace-path=/run/netns/{scenario.network.namespace(index)}",
-        f"--bind-ro={repository}:{packages.REPOSITORY_MOUNT}",
+        f"--bind-ro={packages.repository_folder()}:{packages.REPOSITORY_MOUNT}",
         f"--bind-ro={packages.files()}:{packages.FILES_MOUNT}",
     ]
     # The mount is seen by systemd-nspawn alone and goes with it; what the machine unmounts later is unmounted here.
     words = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", LAUNCHER, "launcher"]
-    words += [*map(str, groups), "--", str(base), str(own), *nspawn]
+    words += [*map(str, groups), "--", str(packages.folder() / scenario.root), str(own), *nspawn]
     with (own / "console.log").open("ab") as console:
         supervisor = subprocess.Popen(
             words,
@@ -260,6 +310,11 @@ def _start(scenario: Scenario, index: int, base: Path, repository: Path) -> Host
         )
     _started.append(supervisor)
     return Host(name, scenario.network.address(index), machine.process(supervisor.pid))
+
+
+def _reap() -> None:
+    """Take note of ended supervisors that this process started."""
+    _started[:] = [process for process in _started if process.poll() is None]
 
 
 def _wait(host: Host, home: Path) -> None:
@@ -280,37 +335,37 @@ def _wait(host: Host, home: Path) -> None:
 def down(key: str) -> bool:
     """Remove a scenario, in whatever state it is; returns whether there was one. Stale ones go with it."""
     with _locked():
-        found = False
-        for scenario in scenarios():
-            if scenario.key == key or scenario.stale():
-                found = found or scenario.key == key
-                _remove(scenario)
+        found = _record(key).exists()
+        if found:
+            _remove(_read(_record(key)))
+        _sweep()
     return found
 
 
+def sweep(say: Say = print) -> None:
+    """Remove the scenarios that runs left which were killed."""
+    with _locked():
+        _sweep(say)
+
+
+def _sweep(say: Say | None = None) -> None:
+    for scenario in scenarios():
+        if scenario.stale():
+            if say:
+                say(f"Removing scenario {scenario.key}, left by a run that was killed")
+            _remove(scenario)
+
+
 def _remove(scenario: Scenario) -> None:
-    if scenario.boot == machine.boot_id():
-        _power_off(scenario)
     _remove_resources(scenario)
     _record(scenario.key).unlink(missing_ok=True)
 
 
-def _power_off(scenario: Scenario) -> None:
-    """Let the hosts shut down in order, for a short while."""
-    running = [host for host in scenario.hosts if host.supervisor.alive()]
-    for host in running:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(host.supervisor.pid, signal.SIGTERM)
-    deadline = time.monotonic() + SHUTDOWN_TIMEOUT
-    while any(host.supervisor.alive() for host in running) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    _started[:] = [process for process in _started if process.poll() is None]
-
-
 def _remove_resources(scenario: Scenario) -> None:
-    """Kill what still runs in the scenario's control groups and remove all that its number names."""
+    """Kill what runs in the scenario's control groups and remove all that its number names."""
     for group in _control_groups(scenario):
         _empty(group)
+    _reap()
     network.remove(scenario.network)
     home = Path(scenario.folder)
     if home.exists():
