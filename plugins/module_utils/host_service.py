@@ -39,7 +39,7 @@ SHORTEST_SECRET = 6
 #: what a program writes when it gives up
 TROUBLE = re.compile(r"error|fail|cannot|can't|in use|denied|invalid|refus|fatal|panic|unable|unknown|no such", re.I)
 #: what promtool and amtool write on the way
-PROGRESS = re.compile(r"^Checking |\bSUCCESS\b|^FAILED:$")
+PROGRESS = re.compile(r"^Checking (?!.*FAILED)|\bSUCCESS\b|^FAILED:$|failed to validate \d+ file")
 
 Command = tuple[str, ...]
 
