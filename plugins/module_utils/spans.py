@@ -11,8 +11,10 @@ computed from them depends on the order in which a collector wrote them.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import typing as t
+from collections.abc import Mapping
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 
@@ -41,8 +43,10 @@ Row: t.TypeAlias = "tuple[str, str, int, int, int, int, int, int]"
 
 #: Rows that are kept as Python objects before they become arrays.
 _BATCH = 65_536
-_LITERAL = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<![\w$])[-+]?\d[\w.]*|\$\d+")
+#: Text in quotes, numbers with a sign where one can stand, numbers that do not end a name, and $1.
+_LITERAL = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[-+](?<![\w$).]\S)\d[\w.]*|\d(?<![\w$]\d)[\w.]*|\$\d+""")
 _LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
+_SPACE = re.compile(r"\s{2,}|[\t-\r]")
 _STATEMENT_LENGTH = 200
 
 
@@ -92,6 +96,19 @@ class _Numbers(dict[t.Any, int]):
         return number
 
 
+class _Operations(dict[str, int]):
+    """The numbers of one service's operations."""
+
+    def __init__(self, service: str, numbers: _Numbers) -> None:
+        super().__init__()
+        self._service = service
+        self._numbers = numbers
+
+    def __missing__(self, operation: str) -> int:
+        number = self[operation] = self._numbers[self._service, operation]
+        return number
+
+
 class SpanBuilder:
     """Gathers traces into a :class:`SpanTable`."""
 
@@ -99,6 +116,7 @@ class SpanBuilder:
         self.operations = _Numbers()
         self.hosts = _Numbers({"": 0})
         self._statements = _Numbers({("", ""): 0})
+        self._services: dict[str, _Operations] = {}
         self._raw_statements: dict[tuple[str, str], int] = {}
         self._traces: dict[str, int] = {}
         self._columns: list[list[IntArray]] = [[] for number in range(8)]
@@ -128,28 +146,54 @@ class SpanBuilder:
             self._raw_statements[(system, text)] = number
         return number
 
+    def operations_of(self, service: str) -> Mapping[str, int]:
+        """The numbers of a service's operations by name; a new name gets the next number."""
+        numbers = self._services.get(service)
+        if numbers is None:
+            numbers = self._services[service] = _Operations(service, self.operations)
+        return numbers
+
     def add(self, trace_id: str, rows: list[Row]) -> None:
         """Take one whole trace. A trace that is there already is counted and left out.
 
         Of spans with the same id, the first in order of all columns is kept, whichever came first.
         """
-        if trace_id in self._traces:
-            self.repeated_traces += 1
-            return
         if not rows:
             return
         rows.sort()
+        kept = [row for i, row in enumerate(rows) if not i or rows[i - 1][0] != row[0]]
+        if trace_id not in self:
+            self.repeated_spans += len(rows) - len(kept)
+        self.add_columns(trace_id, *map(list, zip(*kept)))
+
+    def add_columns(
+        self,
+        trace_id: str,
+        identifiers: list[str],
+        parents: list[str],
+        start: list[int],
+        duration: list[int],
+        operation: list[int],
+        flags: list[int],
+        host: list[int],
+        statement: list[int],
+    ) -> None:
+        """The same by columns, which are sorted by ``identifiers``."""
+        if trace_id in self._traces:
+            self.repeated_traces += 1
+            return
+        if not identifiers:
+            return
+        numbers = (start, duration, operation, flags, host, statement)
         base = len(self)
-        index = {row[0]: position for position, row in enumerate(rows, base)}
-        if len(index) != len(rows):
-            self.repeated_spans += len(rows) - len(index)
-            rows = [row for i, row in enumerate(rows) if not i or rows[i - 1][0] != row[0]]
-            index = {row[0]: position for position, row in enumerate(rows, base)}
+        index = dict(zip(identifiers, itertools.count(base)))
+        if len(index) != len(identifiers):
+            self.add(trace_id, list(zip(identifiers, parents, *numbers)))
+            return
         number = self._traces[trace_id] = len(self._traces)
-        identifiers, parents, *numbers = zip(*rows)
         find = index.get
         trace, parent, *others = self._pending
-        trace.extend([number] * len(identifiers))
+        trace.extend(itertools.repeat(number, len(identifiers)))
         parent.extend([find(name, PARENT_MISSING) if name else NO_PARENT for name in parents])
         for column, values in zip(others, numbers):
             column.extend(values)
@@ -191,7 +235,10 @@ class SpanBuilder:
 def without_values(statement: str) -> str:
     """A database statement with ``?`` for every literal, on one line, at most 200 characters."""
     text = _LITERAL.sub("?", statement)
-    text = _LIST.sub("(?, …)", " ".join(text.split()))
+    if _SPACE.search(text):
+        text = " ".join(text.split())
+    if "," in text:
+        text = _LIST.sub("(?, …)", text)
     return text if len(text) <= _STATEMENT_LENGTH else text[: _STATEMENT_LENGTH - 1] + "…"
 
 

@@ -213,9 +213,9 @@ def _from_jaeger(server: Jaeger, request: Request, window: Window, warnings: lis
 def _from_files(paths: Sequence[str], refused: list[str]) -> SpanTable:
     builder = SpanBuilder()
     files = files_of(paths)
-    sentences = read_files(files, builder)
-    if len(sentences) == len(files):
-        raise OptionError(sentences[0] + (f"; neither can {len(files) - 1} others be used" if len(files) > 1 else ""))
+    sentences, useless = read_files(files, builder)
+    if useless == len(files):
+        raise OptionError(sentences[0] + (f"; nor can the other {len(files) - 1} files be used" * (len(files) > 1)))
     refused.extend(sentences)
     return builder.build()
 

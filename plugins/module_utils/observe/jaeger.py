@@ -21,8 +21,9 @@ from ansible.module_utils.urls import open_url
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.trace_files import (
     TraceFileError,
-    add_jaeger,
+    TraceReader,
     decode_answer,
+    decode_trace,
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.spans import SpanBuilder
 
@@ -115,6 +116,7 @@ class Jaeger:
 
     def _read_service(self, service: str, window: Window, most: int, builder: SpanBuilder) -> bool:
         """Whether traces were left out."""
+        reader = TraceReader(builder)
         left, cut = most, False
         windows = [window]
         while windows:
@@ -130,8 +132,11 @@ class Jaeger:
             cut = cut or full
             before = builder.traces
             try:
-                # Jaeger answers a trace for every service in it: one that is there already is no repetition.
-                add_jaeger((trace for trace in traces if trace.traceID not in builder), self.url, builder)
+                for number, raw in enumerate(traces):
+                    trace = decode_trace(raw, self.url, number)
+                    # Jaeger answers a trace for every service in it: one that is there already is no repetition.
+                    if trace.traceID not in builder:
+                        reader.add(trace, self.url)
             except TraceFileError as error:
                 raise JaegerError(str(error)) from error
             left -= builder.traces - before

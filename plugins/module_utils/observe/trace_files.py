@@ -16,7 +16,7 @@ import os
 import types
 import typing as t
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.spans import (
@@ -38,20 +38,13 @@ MAXIMUM_BYTES = 2 * 1024**3
 _CHUNK = 16 * 1024**2
 _KINDS = {"internal": INTERNAL, "server": SERVER, "client": CLIENT, "producer": PRODUCER, "consumer": CONSUMER}
 _HOST_TAGS = frozenset(("hostname", "host.name", "host.id"))
-_WANTED = frozenset(
-    (
-        "span.kind",
-        "error",
-        "otel.status_code",
-        "http.status_code",
-        "http.response.status_code",
-        "db.statement",
-        "db.query.text",
-        "db.system",
-        "db.system.name",
-        "db.type",
-    )
-)
+_STATUS_TAGS = frozenset(("http.status_code", "http.response.status_code"))
+_STATEMENT_TAGS = frozenset(("db.statement", "db.query.text"))
+_SYSTEM_TAGS = frozenset(("db.system", "db.system.name", "db.type"))
+_SPAN_ID = operator.attrgetter("spanID")
+_FLAGS, _STATEMENT_SHIFT = 31, 5
+#: Different lists of tags that are kept in mind.
+_KNOWN_TAGS = 10_000
 
 
 class TraceFileError(Exception):
@@ -77,20 +70,24 @@ def files_of(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def read_files(paths: Iterable[str], builder: SpanBuilder) -> list[str]:
-    """Add the traces of all files to ``builder``; returns a sentence for every file that cannot be used.
+def read_files(paths: Iterable[str], builder: SpanBuilder) -> tuple[list[str], int]:
+    """Add the traces of all files to ``builder``.
 
-    The spans of an OTLP trace may be spread over lines and files: they are put together at the end.
+    Returns a sentence for every file, or trace in a file, that cannot be used, and how many files gave nothing
+    because of that. The spans of an OTLP trace may be spread over lines and files: they are put together at the end.
     """
     refused: list[str] = []
-    otlp = OtlpTraces(builder)
+    useless = 0
+    reader = TraceReader(builder)
     for path in paths:
         try:
-            read_content(content_of(path), path, builder, otlp)
+            wrong, right = reader.read(content_of(path), path)
         except TraceFileError as error:
-            refused.append(str(error))
-    otlp.finish()
-    return refused
+            wrong, right = [str(error)], 0
+        refused.extend(wrong)
+        useless += bool(wrong) and not right
+    reader.finish()
+    return refused, useless
 
 
 def content_of(path: str) -> bytes:
@@ -117,16 +114,105 @@ def content_of(path: str) -> bytes:
         raise TraceFileError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def read_content(content: bytes, name: str, builder: SpanBuilder, otlp: OtlpTraces | None = None) -> None:
-    """Add the traces of one file's content; ``name`` is for the sentence that refuses it.
+class TraceReader:
+    """Turns documents of either form into rows of a :class:`SpanBuilder`."""
 
-    All or nothing for Jaeger's form; OTLP spans go to ``otlp`` (with None, they are finished here).
+    def __init__(self, builder: SpanBuilder) -> None:
+        self.builder = builder
+        self._said = _Tags(builder)
+        self._otlp = _OtlpTraces(builder)
 
-    :raises TraceFileError: where it is neither form; the sentence has the byte, line or field.
+    def read(self, content: bytes, name: str) -> tuple[list[str], int]:
+        """Add the traces of one file's content; ``name`` is for the sentences.
+
+        Returns a sentence for each trace (of OTLP: for each line) that contradicts itself, and how many were right.
+
+        :raises TraceFileError: where it is neither form; the sentence has the byte, line or field.
+        """
+        wrong: list[str] = []
+        right = 0
+        for place, document in decode_content(content, name):
+            if document.resourceSpans is not None:
+                try:
+                    self._otlp.add(document.resourceSpans, place)
+                    right += 1
+                except TraceFileError as error:
+                    wrong.append(str(error))
+                continue
+            # Trace by trace: their objects stay in the processor's cache, and a file in memory only once.
+            for number, raw in enumerate([content] if document.data is None else document.data):
+                try:
+                    self.add(decode_trace(raw, place, number), place)
+                    right += 1
+                except TraceFileError as error:
+                    wrong.append(str(error))
+        return wrong, right
+
+    def finish(self) -> None:
+        """Hand over the OTLP traces, which may have been spread over files."""
+        self._otlp.finish()
+
+    def add(self, trace: t.Any, name: str) -> None:
+        """Add a decoded trace of Jaeger's form.
+
+        :raises TraceFileError: where a span names a process that is not there, or its tags are none.
+        """
+        builder, said = self.builder, self._said
+        trace_id, spans = trace.traceID, trace.spans
+        operations, hosts = {}, {}
+        for process_id, process in trace.processes.items():
+            operations[process_id] = builder.operations_of(process.serviceName)
+            host = next((str(tag.value) for tag in process.tags or () if tag.key in _HOST_TAGS), "")
+            hosts[process_id] = builder.hosts[host]
+        # Column by column: one loop with all of this in its body takes longer.
+        spans.sort(key=_SPAN_ID)
+        try:
+            tags = [said[bytes(span.tags)] for span in spans]
+        except deps.msgspec.DecodeError as error:
+            raise TraceFileError(f"{name}: a span of trace {trace_id} has wrong tags: {_placed(error)}") from error
+        parents: list[t.Any] = [
+            ""
+            if not (references := span.references)
+            else references[0].spanID
+            if len(references) == 1 and references[0].refType == "CHILD_OF" and references[0].traceID == trace_id
+            else None
+            for span in spans
+        ]
+        if None in parents or any(span.logs for span in spans):
+            for i, span in enumerate(spans):
+                if parents[i] is None:
+                    parents[i], asynchronous = _reference(span.references, trace_id)
+                    tags[i] |= asynchronous
+                if span.logs and _error_in_logs(span.logs):
+                    tags[i] |= ERROR
+        try:
+            operation = [operations[span.processID][span.operationName] for span in spans]
+        except KeyError:
+            span = next(span for span in spans if span.processID not in operations)
+            raise TraceFileError(
+                f"{name}: span {span.spanID} of trace {trace_id} names process {span.processID!r}, "
+                "which the trace does not have"
+            ) from None
+        builder.add_columns(
+            trace_id,
+            [span.spanID for span in spans],
+            parents,
+            [span.startTime for span in spans],
+            [span.duration for span in spans],
+            operation,
+            [tag & _FLAGS for tag in tags],
+            [hosts[span.processID] for span in spans],
+            [tag >> _STATEMENT_SHIFT for tag in tags],
+        )
+
+
+def decode_content(content: bytes, name: str) -> list[tuple[str, t.Any]]:
+    """The documents in one file's content, each with its place; the traces of Jaeger's form are not decoded yet.
+
+    :raises TraceFileError: where it holds none.
     """
-    decoders = _decoders()
-    spread = otlp or OtlpTraces(builder)
     msgspec = deps.msgspec
+    decoders = _decoders()
     if not content.strip():
         raise TraceFileError(f"{name} is empty: it should hold traces as Jaeger JSON or OTLP JSON")
     try:
@@ -138,81 +224,61 @@ def read_content(content: bytes, name: str, builder: SpanBuilder, otlp: OtlpTrac
             raise TraceFileError(f"{name} is not JSON: {_placed(error)}") from error
         documents = _lines(content, name, decoders)
     for place, document in documents:
-        _check(document, place)
-    for place, document in documents:
-        if document.resourceSpans is not None:
-            spread.add(document.resourceSpans, place)
-        elif document.data is not None:
-            add_jaeger(document.data, place, builder)
-        else:
-            add_jaeger([document], place, builder)  # One trace that is a document of its own.
-    if otlp is None:
-        spread.finish()
-
-
-def add_jaeger(traces: Iterable[t.Any], name: str, builder: SpanBuilder) -> None:
-    """Add decoded traces of Jaeger's form. :raises TraceFileError: where a span names a process that is not there."""
-    operations, hosts = builder.operations, builder.hosts
-    for trace in traces:
-        services = {}
-        for process_id, process in trace.processes.items():
-            host = next((str(tag.value) for tag in process.tags or () if tag.key in _HOST_TAGS), "")
-            services[process_id] = (process.serviceName, hosts[host])
-        rows: list[Row] = []
-        for span in trace.spans:
-            parent, flags, statement = "", 0, 0
-            if span.references:
-                parent, flags = _reference(span.references, trace.traceID)
-            tags = span.tags
-            if tags:
-                system = text = ""
-                for tag in tags:
-                    key = tag.key
-                    if key not in _WANTED:
-                        continue
-                    value = tag.value
-                    if key == "span.kind":
-                        flags |= _KINDS.get(value, 0)
-                    elif key == "error":
-                        if value and value != "false":
-                            flags |= ERROR
-                    elif key == "otel.status_code":
-                        if value == "ERROR":
-                            flags |= ERROR
-                    elif key == "http.status_code" or key == "http.response.status_code":
-                        if value != 200 and _server_error(value):
-                            flags |= ERROR
-                    elif key == "db.statement" or key == "db.query.text":
-                        text = str(value)
-                    else:
-                        system = system or str(value)
-                if text or system:
-                    statement = builder.statement(system, text)
-            if span.logs and b"error" in bytes(span.logs) and _error_in_logs(span.logs):
-                flags |= ERROR
-            try:
-                service, host_number = services[span.processID]
-            except KeyError:
-                raise TraceFileError(
-                    f"{name}: span {span.spanID} of trace {trace.traceID} names process {span.processID!r}, "
-                    "which the trace does not have"
-                ) from None
-            rows.append(
-                (
-                    span.spanID,
-                    parent,
-                    span.startTime,
-                    span.duration,
-                    operations[service, span.operationName],
-                    flags,
-                    host_number,
-                    statement,
-                )
+        if document.data is None and document.resourceSpans is None and document.spans is None:
+            raise TraceFileError(
+                f"{place} is not a file of traces: it has neither 'data' (Jaeger) nor 'resourceSpans' (OTLP)"
             )
-        builder.add(trace.traceID, rows)
+    return documents
 
 
-class OtlpTraces:
+def decode_trace(raw: t.Any, name: str, number: int = 0) -> t.Any:
+    """A trace of Jaeger's form, the ``number``-th of its document. :raises TraceFileError: where it is none."""
+    try:
+        return _decoders().trace.decode(raw)
+    except deps.msgspec.DecodeError as error:
+        placed = _placed(error).replace(" at $", f" at $.data[{number}]")
+        raise TraceFileError(f"{name} is not a file of traces: {placed}") from error
+
+
+class _Tags(dict[bytes, int]):
+    """What a span's tags say, as flags and, shifted, the number of its statement.
+
+    Many spans have the same tags, to the byte: they are decoded once.
+    """
+
+    def __init__(self, builder: SpanBuilder) -> None:
+        super().__init__()
+        self._builder = builder
+
+    def __missing__(self, tags: bytes) -> int:
+        if len(self) >= _KNOWN_TAGS:
+            self.clear()
+        flags = 0
+        system = text = ""
+        for tag in _decoders().tags.decode(tags) or ():
+            key, value = tag.key, tag.value
+            if key == "span.kind":
+                flags |= _KINDS.get(str(value), 0)
+            elif key == "error":
+                if value and value != "false":
+                    flags |= ERROR
+            elif key == "otel.status_code":
+                if value == "ERROR":
+                    flags |= ERROR
+            elif key in _STATUS_TAGS:
+                if _server_error(value):
+                    flags |= ERROR
+            elif key in _STATEMENT_TAGS:
+                text = str(value)
+            elif key in _SYSTEM_TAGS:
+                system = system or str(value)
+        if text or system:
+            flags |= self._builder.statement(system, text) << _STATEMENT_SHIFT
+        self[tags] = flags
+        return flags
+
+
+class _OtlpTraces:
     """Puts together the spans of OTLP traces, which come batch by batch."""
 
     def __init__(self, builder: SpanBuilder) -> None:
@@ -267,7 +333,9 @@ class OtlpTraces:
 
 class _Decoders(t.NamedTuple):
     document: t.Any
-    logs: t.Any
+    trace: t.Any
+    tags: t.Any
+    log: t.Any
 
 
 @functools.lru_cache(maxsize=1)
@@ -290,8 +358,8 @@ def _decoders() -> _Decoders:
         ("duration", time),
         ("processID", str, ""),
         ("references", _optional(_list(reference)), None),
-        ("tags", tags, None),
-        ("logs", msgspec.Raw, msgspec.Raw(b"")),
+        ("tags", msgspec.Raw, msgspec.Raw(b"null")),
+        ("logs", _optional(_list(msgspec.Raw)), None),
     )
     processes = types.GenericAlias(dict, (str, _struct("Process", ("serviceName", str), ("tags", tags, None))))
     trace = _struct("Trace", ("traceID", str), ("spans", _list(span)), ("processes", processes))
@@ -318,15 +386,14 @@ def _decoders() -> _Decoders:
     )
     document = _struct(
         "Document",
-        ("data", _optional(_list(trace)), None),
+        ("data", _optional(_list(msgspec.Raw)), None),
         ("resourceSpans", _optional(_list(resource_spans)), None),
-        ("traceID", text, None),
-        ("spans", _optional(_list(span)), None),
-        ("processes", _optional(processes), None),
+        ("spans", _optional(_list(msgspec.Raw)), None),
         ("errors", anything, None),
     )
+    decoder = msgspec.json.Decoder
     # strict=False: OTLP JSON writes 64-bit numbers as text.
-    return _Decoders(msgspec.json.Decoder(document, strict=False), msgspec.json.Decoder(t.Any))
+    return _Decoders(decoder(document, strict=False), decoder(trace), decoder(tags), decoder(anything))
 
 
 def _struct(name: str, *fields: t.Any) -> t.Any:
@@ -369,15 +436,6 @@ def _lines(content: bytes, name: str, decoders: _Decoders) -> list[tuple[str, t.
     return documents
 
 
-def _check(document: t.Any, place: str) -> None:
-    if document.data is None and document.resourceSpans is None and document.spans is None:
-        raise TraceFileError(
-            f"{place} is not a file of traces: it has neither 'data' (Jaeger) nor 'resourceSpans' (OTLP)"
-        )
-    if document.spans is not None and (document.traceID is None or document.processes is None):
-        raise TraceFileError(f"{place} is not a file of traces: it has 'spans' without 'traceID' and 'processes'")
-
-
 def _placed(error: Exception) -> str:
     """msgspec's message with its place as people write it: ``at $.data[0]`` without quotes."""
     text = str(error).replace("JSON is malformed: ", "").replace("`", "").replace(" - at ", " at ")
@@ -403,17 +461,17 @@ def _server_error(status: t.Any) -> bool:
         return False
 
 
-def _error_in_logs(logs: t.Any) -> bool:
-    """Whether a log of the span says ``event: error`` (OpenTracing) — the form that Jaeger's clients write."""
-    entries = _decoders().logs.decode(logs)
-    if not isinstance(entries, list):
-        return False
-    return any(
-        isinstance(field, dict) and field.get("key") == "event" and field.get("value") == "error"
-        for entry in entries
-        if isinstance(entry, dict)
-        for field in entry.get("fields") or ()
-    )
+def _error_in_logs(logs: Iterable[t.Any]) -> bool:
+    """Whether a log of the span says ``event: error`` (OpenTracing), as Jaeger's clients write it."""
+    for raw in logs:
+        if b"error" not in bytes(raw):
+            continue
+        entry = _decoders().log.decode(raw)
+        fields = entry.get("fields") if isinstance(entry, dict) else None
+        for field in fields if isinstance(fields, list) else ():
+            if isinstance(field, dict) and field.get("key") == "event" and field.get("value") == "error":
+                return True
+    return False
 
 
 def _attributes(attributes: Iterable[t.Any] | None) -> dict[str, t.Any]:
@@ -429,10 +487,3 @@ def _attributes(attributes: Iterable[t.Any] | None) -> dict[str, t.Any]:
         elif value.boolValue is not None:
             found[attribute.key] = value.boolValue
     return found
-
-
-def sentences(refused: list[str]) -> Iterator[str]:
-    """At most ten sentences, and how many more there are."""
-    yield from refused[:10]
-    if len(refused) > 10:
-        yield f"{len(refused) - 10} more files cannot be used"
