@@ -20,21 +20,25 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _groups(words: t.Sequence[str]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
+def groups(words: t.Sequence[str]) -> dict[str, list[str]]:
+    """Hosts by group, from words like ``web=web1,web2``."""
+    found: dict[str, list[str]] = {}
     for word in words:
         group, equals, members = word.partition("=")
         if not group or not equals or not members:
             raise machine.HostError(f"--group {word}: write GROUP=HOST,HOST")
-        groups.setdefault(group, []).extend(members.split(","))
-    return groups
+        found.setdefault(group, []).extend(members.split(","))
+    return found
 
 
 def runs_molecule_test(words: t.Sequence[str]) -> bool:
     """Whether a command line is a ``molecule test`` that destroys its hosts at its end."""
-    if not any(os.path.basename(word) == "molecule" for word in words[:3]) or "test" not in words:
+    names = [os.path.basename(word) for word in words[:3]]
+    if "molecule" not in names:
         return False
-    return not {"--destroy=never", "never"} & set(words)
+    rest = words[names.index("molecule") + 1 :]
+    command = next((word for word in rest if not word.startswith("-")), "")
+    return command == "test" and not {"--destroy=never", "never"} & set(rest)
 
 
 def _owner(options: argparse.Namespace) -> machine.Process | None:
@@ -86,7 +90,7 @@ def execute(options: argparse.Namespace) -> int:
 def inventory(options: argparse.Namespace) -> int:
     """Print an inventory for ansible-playbook."""
     found = scenario.find(options.scenario)
-    print(yaml.safe_dump(found.inventory(_groups(options.group)), sort_keys=False), end="")
+    print(yaml.safe_dump(found.inventory(groups(options.group)), sort_keys=False), end="")
     return 0
 
 

@@ -183,7 +183,7 @@ def repository(base: Path, say: Say = print) -> Path:
                     resolved.setdefault(base.name, []).append(name)
             finally:
                 # What came before a failure is there for the next try, and in the index for those who need only that.
-                _index(path, pool)
+                index(path, pool)
                 _replace(record, json.dumps(resolved, indent=1, sort_keys=True))
     return path
 
@@ -236,7 +236,7 @@ def _download(apt: tuple[str, ...], name: str) -> None:
         raise machine.HostError(f"packages.txt: {name!r} cannot be downloaded: {error}") from None
 
 
-def _index(path: Path, pool: Path) -> None:
+def index(path: Path, pool: Path) -> None:
     """Write the repository's Packages file; each archive is read once and remembered beside it."""
     stanzas = []
     for archive in sorted(pool.glob("*.deb")):

@@ -139,7 +139,8 @@ def _record(key: str) -> Path:
     return machine.STATE / f"{key}.json"
 
 
-def _write(scenario: Scenario) -> None:
+def write(scenario: Scenario) -> None:
+    """Record a scenario, in one step."""
     path = _record(scenario.key)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(dataclasses.asdict(scenario), indent=1), encoding="utf-8")
@@ -194,7 +195,7 @@ def up(names: t.Sequence[str], key: str, owner: machine.Process | None = None, s
         # Until it is ready it is this process's: killed half-way, it is stale.
         maker = machine.process(os.getpid())
         scenario = Scenario(key, number, str(home), machine.boot_id(), tuple(names), base.name, maker)
-        _write(scenario)
+        write(scenario)
     try:
         with machine.timed(f"Booting {', '.join(names)} in {scenario.network.range}", say):
             # What an unrecorded scenario of this number left: the records are on a file system that forgets.
@@ -205,7 +206,7 @@ def up(names: t.Sequence[str], key: str, owner: machine.Process | None = None, s
                 _prepare(scenario, index)
             scenario = _boot(scenario, names)
         scenario = dataclasses.replace(scenario, owner=owner)
-        _write(scenario)
+        write(scenario)
     except BaseException:
         down(key)
         raise
@@ -272,7 +273,7 @@ def _boot(scenario: Scenario, names: t.Sequence[str]) -> Scenario:
     for name in names:
         hosts[name] = _start(scenario, scenario.names.index(name))
     scenario = dataclasses.replace(scenario, hosts=tuple(hosts[name] for name in scenario.names if name in hosts))
-    _write(scenario)
+    write(scenario)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda name: _wait(scenario[name], Path(scenario.folder)), names))
     return scenario
