@@ -18,6 +18,7 @@ KEYS = {
     "monthly_cost_after",
     "reduction",
     "actions_applied",
+    "actions_held_by_slo",
     "actions_refused",
     "overload_minutes_before",
     "overload_minutes_after",
@@ -47,6 +48,13 @@ def test_the_demo_halves_the_bill_and_overloads_nothing(seed: int, tmp_path: Pat
     assert summary["overload_minutes_after"] <= summary["overload_minutes_before"]
     assert summary["actions_applied"] > 100
     assert summary["actions_refused"] > 10
+    # Those of one team's production machines waited while its error budget burned, and went on when it was over.
+    assert summary["actions_held_by_slo"] > 0
+    assert "burns its error budget at 6.2 times the sustainable rate over 1h" in result.stdout
+    statuses = {
+        status["name"] for status in json.loads((tmp_path / "demo" / "report.json").read_text())["summary"]["statuses"]
+    }
+    assert "approved" not in statuses
     # What the report says of the money is what the simulated cloud says.
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     (totals,) = report["summary"]["totals"]

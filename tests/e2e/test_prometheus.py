@@ -5,15 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import datetime
-import shutil
 import socket
-import subprocess
-import time
 import typing as t
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +20,13 @@ from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus im
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.resources import STATISTICS, FleetUsage
 from ansible_collections.frugal.cloud.tests.e2e.loop import NOW, QUIET, Loop, Ran, estate
+from ansible_collections.frugal.cloud.tests.tools.prometheus_server import (
+    Families,
+    Server,
+    backfill,
+    installed,
+    serve,
+)
 
 GIB = 2**30
 #: Days of series before NOW; the sizing looks at 14.
@@ -37,7 +38,7 @@ HASH = "$2b$04$XkutQm8FThhM..zH30Hi7uKLRlNk3/Pi91SEEN43B5nf0UtP5w94q"
 _Dict = dict[str, t.Any]
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("prometheus") and shutil.which("promtool")),
+    not installed(),
     reason="Prometheus is not installed; on Debian: apt-get install prometheus",
 )
 
@@ -47,69 +48,17 @@ def now() -> datetime.datetime:
     return datetime.datetime.fromisoformat(NOW)
 
 
-def openmetrics(path: Path, series: t.Mapping[str, Callable[[int, int], float]], total: float = 32 * GIB) -> None:
+def memory_series(shares: t.Mapping[str, Callable[[int, int], float]], total: float = 32 * GIB) -> Families:
     """Memory as node_exporter tells it: name -> share used (0..1) at (days from NOW's midnight, minute of the day)."""
     midnight = int(now().replace(hour=0, minute=0, second=0).timestamp())
-    with path.open("w", encoding="utf-8") as file:
-        for metric in ("node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"):
-            file.write(f"# TYPE {metric} gauge\n")
-            for name, used in series.items():
-                labels = f'{{instance="10.0.0.1:9100",instance_id="{name}",job="node"}}'
-                for at in range(midnight - DAYS * 86400, int(now().timestamp()), STEP):
-                    day, minute = (at - midnight) // 86400, at % 86400 // 60
-                    value = total * (1 - used(day, minute)) if "Available" in metric else total
-                    file.write(f"{metric}{labels} {value:.0f} {at}\n")
-        file.write("# EOF\n")
-
-
-@dataclasses.dataclass
-class Server:
-    """A running Prometheus."""
-
-    url: str
-    log: Path
-
-
-@contextlib.contextmanager
-def serve(folder: Path, data: Path, web: str = "") -> Iterator[Server]:
-    """A Prometheus of its own on a free port, over ``data``; ``web`` is its web configuration."""
-    folder.mkdir(parents=True)
-    (folder / "prometheus.yml").write_text("global: {scrape_interval: 1h}\n", encoding="utf-8")
-    (folder / "web.yml").write_text(web, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--web.config.file={folder / 'web.yml'}",
-        f"--storage.tsdb.path={data}",
-        # The series are as old as the estates' clock says; nothing may be thrown away.
-        "--storage.tsdb.retention.time=100y",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + 60
-        while True:
-            assert process.poll() is None, log.read_text(encoding="utf-8")
-            assert time.monotonic() < end, "Prometheus does not answer"
-            try:
-                with urllib.request.urlopen(f"{url}/-/ready", timeout=5):
-                    break
-            except urllib.error.HTTPError as error:
-                if error.code == 401:
-                    break
-            except OSError:
-                pass
-            time.sleep(0.2)
-        yield Server(url, log)
-    finally:
-        process.terminate()
-        process.wait(30)
+    moments = range(midnight - DAYS * 86400, int(now().timestamp()), STEP)
+    families: dict[str, list[t.Any]] = {"node_memory_MemAvailable_bytes": [], "node_memory_MemTotal_bytes": []}
+    for name, share in shares.items():
+        labels = {"instance": "10.0.0.1:9100", "instance_id": name, "job": "node"}
+        free = [(at, total * (1 - share((at - midnight) // 86400, at % 86400 // 60))) for at in moments]
+        families["node_memory_MemAvailable_bytes"].append((labels, free))
+        families["node_memory_MemTotal_bytes"].append((labels, [(at, total) for at in moments]))
+    return families
 
 
 def used(name: str) -> Callable[[int, int], float]:
@@ -142,14 +91,7 @@ def data(loop: Loop, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ids["peaky"]: used("peaky"),
         ids["full"]: lambda day, minute: 0.93,
     }
-    openmetrics(folder / "series.txt", shares)
-    subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "series.txt", "data"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    return folder / "data"
+    return backfill(folder, memory_series(shares))
 
 
 @pytest.fixture(scope="module")

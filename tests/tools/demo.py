@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The whole loop on a simulated cloud: recommend, approve, apply, verify, book, report.
 
+A service level objective whose error budget burns holds some of the changes back, until the burn
+is over: a real Prometheus tells, over series that were written for it.
+
     python tests/tools/demo.py [--seed 1] [--instances 200] [--output build/demo]
 
 Runs the same playbooks that a user runs; only the endpoint differs. Leaves report.html,
@@ -12,9 +15,11 @@ report.json, report.csv and summary.json in the output folder.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -25,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from simulator.process import SimulatorProcess  # noqa: E402
+from tools.environment import SetupError, install_system_packages  # noqa: E402
+from tools.prometheus_server import WINDOWS, backfill, serve, slo_series  # noqa: E402
 
 ACCOUNTS = {"111111111111": "production", "222222222222": "staging"}
 REGION = "us-east-1"
@@ -43,19 +50,58 @@ POLICY = {
     "maximum_risk": "high",
     "approval": [{"name": "everything", "approvers": 1, "valid_days": 7}],
 }
+#: The objective of one team's service; it guards that team's production machines.
+SLO = {"slo": "checkout-availability", "service": "checkout"}
+GUARD = {
+    "name": SLO["slo"],
+    "service": SLO["service"],
+    "match": {"tags": {"team": "checkout", "env": "prod"}},
+    "error_budget_floor": 0.2,
+    "maximum_burn_rate": 1,
+}
+#: Hours from the beginning after which its budget stops to burn, and after which one looks again.
+BURN_HOURS, LATER_HOURS = 1, 3
+
+
+def burn(hours: float) -> dict[str, float]:
+    """Burn rates by window: six times too fast, then over, but for the windows that still remember."""
+    if hours < BURN_HOURS:
+        return {**dict.fromkeys(WINDOWS, 6.2), "1d": 1.4, "3d": 0.9}
+    return {**dict.fromkeys(WINDOWS, 0.2), "6h": 2.9, "1d": 1.3, "3d": 0.9}
+
+
+@contextlib.contextmanager
+def slo_server(folder: Path, began: float) -> t.Iterator[str]:
+    """The address of a Prometheus with the recorded series of :data:`SLO` from ``began`` (epoch seconds) on.
+
+    Empty, after one line that says why, where this machine has none and cannot get it.
+    """
+    try:
+        install_system_packages(["prometheus"])
+        moments = [began + 60 * minute for minute in range(-120, 30 * 60)]
+        series = slo_series(SLO, moments, lambda at: burn((at - began) / 3600), lambda at: 0.62)
+        data = backfill(folder, series)
+    except SetupError as error:
+        reason = str(error).partition("\n")[0]
+        print(f"\n=== the step in which an SLO stops an apply is left out: {reason}", flush=True)
+        yield ""
+        return
+    with serve(folder / "server", data) as server:
+        yield server.url
 
 
 class Demo:
     """One run of the loop in ``output``, against ``simulator``."""
 
-    def __init__(self, simulator: SimulatorProcess, output: Path) -> None:
+    def __init__(self, simulator: SimulatorProcess, output: Path, prometheus: str = "") -> None:
         self.simulator = simulator
         self.output = output
+        self.prometheus = prometheus
         # JSON is YAML: no library is needed to write it.
         self.inventory = output / "scopes.yml"
         self.inventory.write_text(json.dumps(INVENTORY, indent=2))
         self.policy = output / "policy.yml"
-        self.policy.write_text(json.dumps(POLICY, indent=2))
+        self.policy.write_text(json.dumps({**POLICY, "slos": [GUARD] if prometheus else []}, indent=2))
         self.environment = {
             **os.environ,
             **simulator.environment(next(iter(ACCOUNTS)), REGION),
@@ -79,6 +125,7 @@ class Demo:
             # A simulated instance stops in a fraction of a second, a real one in a minute.
             "rightsizing_wait_sleep": 0.5,
             "rightsizing_max_in_flight": 50,
+            **({"frugal_slo_prometheus": {"url": self.prometheus}} if self.prometheus else {}),
             **variables,
         }
         command = [str(Path(sys.executable).with_name("ansible-playbook")), f"frugal.cloud.{playbook}"]
@@ -96,6 +143,24 @@ class Demo:
         report = json.loads((self.output / "report.json").read_text())
         return {status["name"]: status["count"] for status in report["summary"]["statuses"]}
 
+    def held(self) -> int:
+        """Number of approved actions that wait for an SLO, from the ledger."""
+        ledger = sqlite3.connect(f"file:{self.output / 'data' / 'ledger.db'}?mode=ro", uri=True)
+        with contextlib.closing(ledger):
+            query = "SELECT count(*) FROM frugal_actions WHERE status = 'approved' AND why LIKE 'SLO %'"
+            return int(ledger.execute(query).fetchone()[0])
+
+    def apply(self) -> int:
+        """Carry out what was approved; returns how many changes an SLO held back for a while."""
+        self.play("rightsizing", frugal_stage="apply")
+        if not self.prometheus:
+            return 0
+        held = self.held()
+        self.say(f"{held} changes wait: the error budget of {SLO['slo']} burns. {LATER_HOURS} hours pass, it stops")
+        self.simulator.clock(advance_seconds=LATER_HOURS * 3600)
+        self.play("rightsizing", frugal_stage="apply")
+        return held
+
     def run(self) -> dict[str, t.Any]:
         """The loop; returns what goes into summary.json (money in USD/month)."""
         began = time.monotonic()
@@ -104,7 +169,7 @@ class Demo:
         before = self.simulator.truth(clock, clock + WINDOW_DAYS * DAY)["totals"]
         self.play("rightsizing", frugal_stage="recommend")
         self.play("approve", frugal_approve="all")
-        self.play("rightsizing", frugal_stage="apply")
+        held = self.apply()
         self.say("a day passes on the simulated clock")
         self.simulator.clock(advance_seconds=25 * 3600)
         self.play("rightsizing", frugal_stage="verify")
@@ -119,6 +184,7 @@ class Demo:
             "monthly_cost_after": round(after["monthly_cost"], 2),
             "reduction": round(1 - after["monthly_cost"] / before["monthly_cost"], 4),
             "actions_applied": counts.get("applied", 0) + counts.get("verified", 0),
+            "actions_held_by_slo": held,
             "actions_refused": counts.get("skipped", 0) + counts.get("rejected", 0),
             "overload_minutes_before": round(before["overload_minutes"], 1),
             "overload_minutes_after": round(after["overload_minutes"], 1),
@@ -135,6 +201,7 @@ def table(summary: dict[str, t.Any], instances: int) -> str:
         ("after", f"{summary['monthly_cost_after']:>12,.0f} USD/month"),
         ("reduction", f"{summary['reduction']:>12.1%}"),
         ("changes applied", f"{summary['actions_applied']:>12}"),
+        ("changes that waited for an SLO", f"{summary['actions_held_by_slo']:>12}"),
         ("changes refused, each with its reason", f"{summary['actions_refused']:>12}"),
         (f"overload minutes of the next {days} days, as it was", f"{summary['overload_minutes_before']:>12,.0f}"),
         ("as it is", f"{summary['overload_minutes_after']:>12,.0f}"),
@@ -158,8 +225,11 @@ def main() -> None:
     output.mkdir(parents=True)
     instances = arguments.instances
     print(f"starting a simulated cloud: {instances} instances in {len(ACCOUNTS)} accounts, seed {arguments.seed}")
-    with SimulatorProcess(f"demo:{arguments.seed}:{arguments.instances}") as simulator:
-        summary = Demo(simulator, output).run()
+    with (
+        SimulatorProcess(f"demo:{arguments.seed}:{arguments.instances}") as simulator,
+        slo_server(output / "prometheus", simulator.clock()["epoch"]) as prometheus,
+    ):
+        summary = Demo(simulator, output, prometheus).run()
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(f"\n{table(summary, instances)}\n")
     print(f"report: {output / 'report.html'}\nfigures: {output / 'summary.json'}")
