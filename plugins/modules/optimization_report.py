@@ -62,6 +62,11 @@ options:
     description: How many actions the page lists at most, from 1 to 2000.
     type: int
     default: 1000
+  traces:
+    description:
+      - What O(frugal.cloud.trace_analysis_info#module:output_path) names. With V(html) in O(formats), a page of traces
+        is written beside the report, named as it is with C(-traces), and linked from it.
+    type: path
   template_directory:
     description: Folder of C(report.html.j2). Required with V(html) in O(formats).
     type: path
@@ -89,7 +94,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 paths:
-  description: The files, by format. In check mode, where they would be.
+  description: The files, by format, and C(traces). In check mode, where they would be.
   returned: success
   type: dict
   sample: {html: /srv/reports/report.html, json: /srv/reports/report.json, csv: /srv/reports/report.csv}
@@ -140,6 +145,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import report_traces
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report import collect
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_ledger import LedgerSource
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_render import (
@@ -174,6 +180,7 @@ def main() -> None:
             "as_of": {"type": "str"},
             "charts": {"type": "int", "default": 20},
             "rows": {"type": "int", "default": 1000},
+            "traces": {"type": "path"},
             "template_directory": {"type": "path"},
             "asset_directory": {"type": "path"},
         },
@@ -199,15 +206,24 @@ def _check(options: dict[str, t.Any]) -> None:
 def _report(options: dict[str, t.Any], *, check: bool) -> dict[str, t.Any]:
     """Write the files (with ``check`` only compare them) and return the result."""
     as_of = moment(options["as_of"], "as_of")
+    assets = Assets(options["template_directory"], options["asset_directory"])
+    paths = {kind: os.path.join(options["directory"], f"{options['name']}.{kind}") for kind in options["formats"]}
+    page = f"{options['name']}-traces.html" if options["traces"] and "html" in paths else None
     with Ledger.open(ledger_url(options["ledger_url"]), read_only=True) as ledger:
         source = LedgerSource(ledger, options["scopes"])
         data = collect(source, title=options["title"], as_of=as_of, limit=options["charts"], rows=options["rows"])
-        writers = {
-            "html": lambda: [html(data, Assets(options["template_directory"], options["asset_directory"]))],
+        writers: dict[str, t.Callable[[], t.Iterable[str]]] = {
+            "html": lambda: [html(data, assets, page)],
             "json": lambda: json_lines(data, source),
             "csv": lambda: csv_lines(source),
         }
-        paths = {kind: os.path.join(options["directory"], f"{options['name']}.{kind}") for kind in options["formats"]}
+        if page:
+            # Drawn before anything is written: a wrong file of traces leaves the report as it was.
+            drawn = report_traces.page(
+                options["traces"], assets, title=options["title"], report=f"{options['name']}.html"
+            )
+            paths["traces"] = os.path.join(options["directory"], page)
+            writers["traces"] = lambda: [drawn]
         changed = [kind for kind, path in paths.items() if publish(path, writers[kind](), check=check)]
     summary = data.summary()
     kept = ("as_of", "totals", "statuses", "action_count", "refused_count")

@@ -23,7 +23,7 @@ import math
 import os
 import tempfile
 import typing as t
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.report_charts import (
@@ -92,13 +92,35 @@ class Assets:
             raise ReportError(f"cannot read {path}, which the page needs: {error}") from error
 
 
-def html(data: ReportData, assets: Assets) -> str:
-    """The whole page: no other file, no request, no script or style but ours.
+def html(data: ReportData, assets: Assets, traces: str | None = None) -> str:
+    """The whole page: no other file, no request, no script or style but ours. ``traces``: the page to link to.
 
     :raises ReportError: where the template or an asset is missing or wrong.
     :raises MissingLibrary: where jinja2 is not installed.
     """
-    style, script = assets.read("report.css"), assets.read("report.js")
+    values = {
+        "data": data,
+        "traces": traces,
+        "charts": charts,
+        "savings_charts": [
+            chart for chart in (savings_chart(data.months, total.currency) for total in data.totals) if chart
+        ],
+        "risk_names": RISK_NAMES,
+        "statuses": STATUSES,
+        "DONE": DONE,
+    }
+    return render("report.html.j2", assets, ("report.css",), ("report.js",), values)
+
+
+def render(
+    name: str, assets: Assets, styles: Sequence[str], scripts: Sequence[str], values: Mapping[str, t.Any]
+) -> str:
+    """A page from the template ``name``, which gets ``values``, the style sheets and scripts as text, and a policy
+    that forbids all others.
+
+    :raises ReportError: where the template or an asset is missing or wrong.
+    """
+    style, script = ("".join(assets.read(asset) for asset in chosen) for chosen in (styles, scripts))
     environment = deps.jinja2.Environment(
         loader=deps.jinja2.FileSystemLoader(assets.templates),
         autoescape=True,
@@ -120,26 +142,19 @@ def html(data: ReportData, assets: Assets) -> str:
         metric=metric_title,
         month=month_name,
     )
+    allowed = f"script-src '{_digest(script)}'; " if script else ""
     try:
-        return environment.get_template("report.html.j2").render(
-            data=data,
+        return environment.get_template(name).render(
             style=style,
             script=script,
-            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-            "base-uri 'none'; form-action 'none'",
-            charts=charts,
-            savings_charts=[
-                chart for chart in (savings_chart(data.months, total.currency) for total in data.totals) if chart
-            ],
-            risk_names=RISK_NAMES,
-            statuses=STATUSES,
-            DONE=DONE,
+            policy=f"default-src 'none'; style-src '{_digest(style)}'; {allowed}base-uri 'none'; form-action 'none'",
+            **values,
         )
     except deps.jinja2.TemplateNotFound as error:
         raise ReportError(f"there is no template {error.name} in {assets.templates}") from error
     except deps.jinja2.TemplateError as error:
         place = f" line {error.lineno}" if isinstance(error, deps.jinja2.TemplateSyntaxError) else ""
-        raise ReportError(f"the template report.html.j2 in {assets.templates}{place} is wrong: {error}") from error
+        raise ReportError(f"the template {name} in {assets.templates}{place} is wrong: {error}") from error
 
 
 def json_lines(data: ReportData, source: Source) -> Iterator[str]:
