@@ -44,6 +44,10 @@ _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 TEMPLATES = re.compile(r"\{\{ \$labels\.([a-zA-Z_][a-zA-Z0-9_]*) \}\}|\{\{ \$value \| humanizePercentage \}\}")
 
 
+#: Of the lower bound of bad events; tests/benchmarks/alert_quality.py is what chose and judges it.
+CONFIDENCE = 0.995
+
+
 class SloError(ValueError):
     """A declaration that cannot be used: one sentence."""
 
@@ -83,7 +87,7 @@ class Alerting:
     """
 
     severities: tuple[str, ...] = SEVERITIES
-    confidence: float = 0.999
+    confidence: float = CONFIDENCE
     minimum_events: int = 0
     runbook_base_url: str = ""
     labels: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
@@ -139,8 +143,8 @@ class Slo:
     def notes(self) -> list[str]:
         """What an operator should know about this declaration, in sentences."""
         return [
-            f"SLO {self.name}: with an objective of {self.percent}, burning the budget {burn.wanted:.4g} times too fast "
-            f"would take an error ratio of {burn.wanted * float(self.budget):.4g}; its {burn.severity} over "
+            f"SLO {self.name}: with an objective of {self.percent}, burning the budget {burn.wanted:.4g} times too "
+            f"fast would take an error ratio of {burn.wanted * float(self.budget):.4g}; its {burn.severity} over "
             f"{in_words(burn.long)} is raised from {burn.threshold:.4g} on ({burn.factor:.3g} times) instead"
             for burn in self.burns
             if burn.capped
@@ -196,8 +200,8 @@ def parse(declaration: t.Any, where: str = "slo", *, interval: int = 30, runbook
         interval = duration(reader.values["evaluation_interval"], f"{reader.where}: evaluation_interval")
     if 60 % interval:
         raise SloError(
-            f"{reader.where}: evaluation_interval is {interval} s: give a minute or a whole part of it, such as 5s, 15s "
-            "or 30s"
+            f"{reader.where}: evaluation_interval is {interval} s: give a minute or a whole part of it, such as 5s, "
+            "15s or 30s"
         )
     kind, indicator = _indicator(reader.section("sli", required=True))
     labels = reader.texts("labels", names=True)
@@ -306,7 +310,7 @@ def _histogram(inner: _Reader) -> Events:
     except SelectorError as error:
         raise SloError(
             f"{inner.where} is histogram {metric!r}, selector {given!r}: {error}; give a histogram's name such as "
-            "http_request_duration_seconds and matchers such as service=\"shop\""
+            'http_request_duration_seconds and matchers such as service="shop"'
         ) from None
 
 
@@ -363,7 +367,7 @@ def _alerting(reader: _Reader, runbook_base_url: str) -> Alerting:
         severities.append(severity)
         labels[severity] = own.texts("labels", names=True)
         annotations[severity] = {**common, **own.texts("annotations", annotations=True)}
-    confidence = section.number("confidence", 0.999)
+    confidence = section.number("confidence", CONFIDENCE)
     if confidence != 0.0 and not 0.9 <= confidence <= 0.99999:
         raise SloError(
             f"{section.where}.confidence is {confidence:g}: give 0.9 to 0.99999, or 0 for alerts without that guard"

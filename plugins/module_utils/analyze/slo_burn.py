@@ -28,7 +28,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-import typing as t
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 

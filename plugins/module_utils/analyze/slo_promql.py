@@ -106,7 +106,7 @@ def _matchers(text: str) -> t.Iterator[Matcher]:
     while position < len(text):
         found = _MATCHER.match(text, position)
         if found is None:
-            raise SelectorError(f"{text[position:].strip()!r} is no matcher such as code=~\"5..\"")
+            raise SelectorError(f'{text[position:].strip()!r} is no matcher such as code=~"5.."')
         matcher = Matcher(found.group(1), found.group(2), _unquoted(found.group(3)))
         if matcher.operator in ("=~", "!~"):
             try:

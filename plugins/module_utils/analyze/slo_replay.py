@@ -85,7 +85,7 @@ class SliceReplay:
         self.step = step
         self.slices = list(slices)
         self._bad = list(itertools.accumulate((value or 0) for value in slices))
-        self._all = list(itertools.accumulate((value is not None) for value in slices))
+        self._all = list(itertools.accumulate(int(value is not None) for value in slices))
 
     def counted(self, window: int, moment: int) -> tuple[float, float]:
         """Bad and all evaluations in a window, both ends included."""
@@ -124,6 +124,4 @@ def holds(slo: Slo, burn: Burn, replay: Replay, moment: int) -> bool:
 
 def holding(slo: Slo, severity: str, replay: Replay, moment: int) -> Burn | None:
     """The first condition of a severity that is met: its short window's ratio is the alert's value."""
-    return next(
-        (burn for burn in slo.burns if burn.severity == severity and holds(slo, burn, replay, moment)), None
-    )
+    return next((burn for burn in slo.burns if burn.severity == severity and holds(slo, burn, replay, moment)), None)

@@ -20,7 +20,13 @@ import dataclasses
 import typing as t
 
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo import Alerting, Events, Slo, TimeSlice, plain
-from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo_burn import DAY, HOUR, Burn, in_words, window_name
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo_burn import (
+    DAY,
+    HOUR,
+    Burn,
+    in_words,
+    window_name,
+)
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo_promql import Selector, quoted
 
 #: Windows (s) of the error ratio: those of the first group, read directly, then those that add up recorded series.

@@ -78,15 +78,9 @@ def notes(slo: Slo) -> list[str]:
     """What the tests of this SLO cannot cover, in sentences."""
     maker = _maker(slo)
     if maker is None:
-        return [
-            f"SLO {slo.name}: no example of the series that its selectors mean could be made, so its rules have no "
-            "unit tests"
-        ]
+        return [f"SLO {slo.name}: no example of series could be made from its selectors: its rules have no unit tests"]
     if isinstance(slo.indicator, TimeSlice) and slo.indicator.query:
-        return [
-            f"SLO {slo.name}: nobody can tell from its query which series it reads, so the unit tests begin behind it, "
-            "at slo:slice_error:bool"
-        ]
+        return [f"SLO {slo.name}: what its query reads is not known: the unit tests begin at slo:slice_error:bool"]
     return []
 
 
@@ -153,9 +147,7 @@ def _alert(slo: Slo, severity: str, value: float) -> dict[str, t.Any]:
     labels = {**dict(slo.all_labels), **dict(alert_labels(slo, severity))}
     return {
         "exp_labels": dict(sorted(labels.items())),
-        "exp_annotations": {
-            name: _expanded(text, labels, value) for name, text in alert_annotations(slo, severity)
-        },
+        "exp_annotations": {name: _expanded(text, labels, value) for name, text in alert_annotations(slo, severity)},
     }
 
 
@@ -376,9 +368,7 @@ class _EventCases(_Cases):
         total = [_clean(others * self.step / HOUR) + item for item in bad]
         replay = EventReplay(bad, total, self.step)
         moment = begin + 2
-        beyond = [
-            window for window in (300, HOUR) if (replay.ratio(window, moment) or 0.0) > fastest.threshold
-        ]
+        beyond = [window for window in (300, HOUR) if (replay.ratio(window, moment) or 0.0) > fastest.threshold]
         if len(beyond) < 2 or holding(self.slo, "page", replay, moment):
             return None
         limit = number(fastest.threshold)
@@ -428,7 +418,9 @@ class _SliceCases(_Cases):
             rates = [counter.rate(self.slices.rate_window, moment) for moment in range(len(levels))]
             missing = 1 if self.slices.missing_is_bad else None
             slices = [
-                missing if rate is None else int((rate > self.slices.limit) if self.slices.above else rate < self.slices.limit)
+                missing
+                if rate is None
+                else int((rate > self.slices.limit) if self.slices.above else rate < self.slices.limit)
                 for rate in rates
             ]
             return SliceReplay(slices, self.step), counter.values
