@@ -27,11 +27,11 @@ import typing as t
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "tools")]
 
+from environment import SetupError, install_system_packages  # noqa: E402
+from prometheus_server import WINDOWS, backfill, serve, slo_series  # noqa: E402
 from simulator.process import SimulatorProcess  # noqa: E402
-from tools.environment import SetupError, install_system_packages  # noqa: E402
-from tools.prometheus_server import WINDOWS, backfill, serve, slo_series  # noqa: E402
 
 ACCOUNTS = {"111111111111": "production", "222222222222": "staging"}
 REGION = "us-east-1"
