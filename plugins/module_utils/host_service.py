@@ -320,9 +320,8 @@ class _Service:
         :raises HostError: with what the service said.
         """
         since = time.time()
-        if self._unit and step != "reload":
-            self._systemctl("daemon-reload")
         if step in ("start", "restart"):
+            self._systemctl("daemon-reload")
             # A unit that failed too often is not started again without this.
             run((find_program("systemctl"), "reset-failed", self._unit))
             try:
