@@ -11,15 +11,22 @@ import re
 import typing as t
 
 import pytest
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo import parse
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo_rules import groups
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.prometheus import Prometheus, PrometheusError
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.slo import (
+    BUDGET,
+    LEFT,
+    PERIOD,
     Wanted,
     read_history,
     read_slos,
     require,
     with_past,
 )
+from ansible_collections.frugal.cloud.plugins.module_utils.observe.slo import EVENTS as EVENTS_RATE
 from ansible_collections.frugal.cloud.plugins.module_utils.slo_report import OptionError, report
+from ansible_collections.frugal.cloud.plugins.module_utils.slo_series import WINDOWS
 
 NOW = datetime.datetime(2026, 6, 15, 12, tzinfo=datetime.timezone.utc)
 DAY = 86_400.0
@@ -91,6 +98,25 @@ def test_not_a_number_is_no_sample() -> None:
     reading = read_slos(Fake(series(budget=0.001, left=math.nan, w5m=math.nan)), Wanted(), NOW)[0]
     assert reading.left is None
     assert reading.burn_rates == {}
+
+
+SLICES = {"saturation": {"time_slice": {"gauge": "used_ratio", "above": 0.9}}}
+EVENTS = {"availability": {"good": 'r{code!~"5.."}', "total": "r"}}
+
+
+@pytest.mark.parametrize(("sli", "more"), [(EVENTS, {EVENTS_RATE}), (SLICES, set())])
+def test_the_series_are_those_that_the_rules_record(sli: dict[str, t.Any], more: set[str]) -> None:
+    """Whoever renames a record on either side breaks the gate; here it is seen."""
+    declared = parse({"name": "availability", "service": "shop", "objective": 99.9, "window": "30d", "sli": sli})
+    recorded = [rule for group in groups(declared) for rule in group.rules if rule.record]
+    asked = Fake()
+    read_slos(asked, Wanted(), NOW)
+    pattern = re.search(r'__name__=~"([^"]*)"', asked.asked[0][0])
+    assert pattern
+    read = {rule.record for rule in recorded if re.fullmatch(pattern[1], rule.record)}
+    windows = {f"slo:sli_error:ratio_rate{window}" for window in WINDOWS}
+    assert read == windows | {BUDGET, LEFT, PERIOD} | more
+    assert all({"slo", "service"} <= set(dict(rule.labels)) for rule in recorded)
 
 
 def test_names_are_literal() -> None:
