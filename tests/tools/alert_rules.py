@@ -1,13 +1,18 @@
 # Copyright (c) 2026 frugal.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders the rule sets as the role prometheus does, and makes promtool's tests from the cases beside this file."""
+"""The rule sets of the role prometheus: rendered as the role does, turned into promtool's tests, listed in the guide.
+
+``alert_rules.py`` writes the tables of docs/guides/alerting.md, ``--check`` says whether they are up to date.
+"""
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import re
+import sys
 import typing as t
 from pathlib import Path
 
@@ -18,6 +23,7 @@ from ansible.template import Templar, trust_as_template
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "prometheus"
 CASES = ROOT / "tests" / "unit" / "prometheus_rules" / "cases"
+GUIDE = ROOT / "docs" / "guides" / "alerting.md"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 SETS = sorted(path.name.removesuffix(".yml.j2") for path in (ROLE / "templates" / "rules").glob("*.yml.j2"))
 BASE_URL = "https://runbooks.example.org"
@@ -154,3 +160,61 @@ def generate(name: str, folder: Path) -> list[Path]:
         test_file.write_text(yaml.safe_dump(document, sort_keys=False, width=1000), encoding="utf-8")
         written.append(test_file)
     return written
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def alert_table() -> str:
+    """Every alert: its set, when it fires, where it goes, and for how long the condition has to hold."""
+    lines = ["| alert | set | page or ticket | holds for | what it says |", "|---|---|---|---|---|"]
+    for name in SETS:
+        seen: set[str] = set()
+        for rule in rules(name, required(name)):
+            if "alert" not in rule or rule["alert"] in seen:
+                continue
+            seen.add(rule["alert"])
+            page = f"[{rule['alert']}](../runbooks/{rule['alert']}.md)"
+            summary = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"*\1*", rule["annotations"]["summary"])
+            lines.append(f"| {page} | `{name}` | {rule['labels']['severity']} | {rule['for']} | {_cell(summary)} |")
+    return "\n".join(lines)
+
+
+def record_table() -> str:
+    """Every recorded series and its set."""
+    lines = ["| series | set |", "|---|---|"]
+    for name in SETS:
+        records = dict.fromkeys(rule["record"] for rule in rules(name) if "record" in rule)
+        lines += [f"| `{record}` | `{name}` |" for record in records]
+    return "\n".join(lines)
+
+
+def guide(text: str) -> str:
+    """The guide's ``text`` with its tables written anew."""
+    for name, table in (("alerts", alert_table()), ("series", record_table())):
+        begin, end = f"<!-- {name}: written by tests/tools/alert_rules.py -->", f"<!-- end of {name} -->"
+        before, found, rest = text.partition(begin)
+        _old, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise SystemExit(f"{GUIDE.relative_to(ROOT)} lacks the lines '{begin}' and '{end}'")
+        text = f"{before}{begin}\n\n{table}\n\n{end}{after}"
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the tables of docs/guides/alerting.md.")
+    parser.add_argument("--check", action="store_true", help="only say whether they are up to date")
+    options = parser.parse_args()
+    old = GUIDE.read_text(encoding="utf-8")
+    new = guide(old)
+    if options.check:
+        if new != old:
+            print("docs/guides/alerting.md is out of date: run python tests/tools/alert_rules.py", file=sys.stderr)
+        return int(new != old)
+    GUIDE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -153,3 +153,10 @@ def test_settings_that_name_things_reach_the_expressions(tmp_path: Path) -> None
         assert "http_requests_total" not in text and "http_request_duration_seconds_bucket" not in text
         assert 'env="prod"' in text
         assert "label_replace(rate(app_call" in text
+
+
+def test_the_guide_lists_the_alerts_and_series_as_they_are() -> None:
+    text = rules.GUIDE.read_text(encoding="utf-8")
+    assert rules.guide(text) == text, "run python tests/tools/alert_rules.py"
+    for name in rules.SETS:
+        assert f"`{name}`" in text
