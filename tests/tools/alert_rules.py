@@ -27,6 +27,8 @@ GUIDE = ROOT / "docs" / "guides" / "alerting.md"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 SETS = sorted(path.name.removesuffix(".yml.j2") for path in (ROLE / "templates" / "rules").glob("*.yml.j2"))
 BASE_URL = "https://runbooks.example.org"
+#: where the guide, which is a page of the site, too, finds the runbooks, which are not
+PUBLISHED = "https://github.com/frugal-cloud/frugal.cloud/blob/main/docs/runbooks"
 
 
 def settings() -> dict[str, t.Any]:
@@ -175,7 +177,7 @@ def alert_table() -> str:
             if "alert" not in rule or rule["alert"] in seen:
                 continue
             seen.add(rule["alert"])
-            page = f"[{rule['alert']}](../runbooks/{rule['alert']}.md)"
+            page = f"[{rule['alert']}]({PUBLISHED}/{rule['alert']}.md)"
             summary = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"*\1*", rule["annotations"]["summary"])
             lines.append(f"| {page} | `{name}` | {rule['labels']['severity']} | {rule['for']} | {_cell(summary)} |")
     return "\n".join(lines)
