@@ -83,6 +83,12 @@ SYSTEM_PACKAGES = {
 }
 
 
+#: Debian starts these as soon as they are installed, and on all addresses; the tests start their own.
+SERVICES = {"prometheus": "prometheus.service", "prometheus-alertmanager": "prometheus-alertmanager.service"}
+#: There where systemd is the machine's init.
+SYSTEMD = Path("/run/systemd/system")
+
+
 def cache() -> Path:
     """The folder outside the checkout that clones share."""
     return Path(os.environ.get("FRUGAL_CACHE") or Path.home() / ".cache" / "frugal-cloud")
@@ -116,6 +122,9 @@ def install_system_packages(names: t.Iterable[str]) -> None:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise SetupError(f"{' '.join(command)} failed: {(done.stderr or done.stdout).strip()[-2000:]}")
+    started = [SERVICES[entry.package] for entry in missing if entry.package in SERVICES]
+    if started and SYSTEMD.is_dir():
+        subprocess.run(["systemctl", "disable", "--quiet", "--now", *started], capture_output=True, check=False)
 
 
 def virtual_environment(name: str) -> Path:

@@ -197,3 +197,30 @@ class TestRoleReadmes:
     def test_role_without_specification_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(role_readmes.NoSpecification, match="argument_specs"):
             role_readmes.readme(tmp_path)
+
+
+def test_a_service_that_came_with_a_package_does_not_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On the machine of somebody who only wanted the demo, nothing goes on listening; what was there is left alone."""
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_more: t.Any) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    def package(name: str, *, there: bool) -> environment.SystemPackage:
+        return environment.SystemPackage(name, "a test", lambda: there)
+
+    packages = {"prometheus": package("prometheus", there=False), "git": package("git", there=False)}
+    monkeypatch.setattr(environment, "SYSTEM_PACKAGES", packages)
+    monkeypatch.setattr(environment, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(environment.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(environment.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(environment.subprocess, "run", run)
+    monkeypatch.setenv("FRUGAL_CACHE", str(tmp_path / "cache"))
+    environment.install_system_packages(packages)
+    assert ran[1][-2:] == ["prometheus", "git"]
+    assert ran[2:] == [["systemctl", "disable", "--quiet", "--now", "prometheus.service"]]
+    packages["prometheus"] = package("prometheus", there=True)
+    ran.clear()
+    environment.install_system_packages(packages)
+    assert all(command[0] == "apt-get" for command in ran)
