@@ -37,7 +37,7 @@ def ours(folder: Path, output: Path) -> None:
     for path in trace_files.files_of([str(folder)]):
         began = time.perf_counter()
         content = trace_files.content_of(path)
-        [(place, document)] = trace_files.decode_content(content, path)
+        [(place, document, _text)] = trace_files.decode_content(content, path)
         seconds["parse"] += time.perf_counter() - began
         for number, raw in enumerate(document.data):  # As TraceReader.read() does, with a clock.
             began = time.perf_counter()

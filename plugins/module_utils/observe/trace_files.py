@@ -131,7 +131,7 @@ class TraceReader:
         """
         wrong: list[str] = []
         right = 0
-        for place, document in decode_content(content, name):
+        for place, document, text in decode_content(content, name):
             if document.resourceSpans is not None:
                 try:
                     self._otlp.add(document.resourceSpans, place)
@@ -140,7 +140,7 @@ class TraceReader:
                     wrong.append(str(error))
                 continue
             # Trace by trace: their objects stay in the processor's cache, and a file in memory only once.
-            for number, raw in enumerate([content] if document.data is None else document.data):
+            for number, raw in enumerate([text] if document.data is None else document.data):
                 try:
                     self.add(decode_trace(raw, place, number), place)
                     right += 1
@@ -206,8 +206,8 @@ class TraceReader:
         )
 
 
-def decode_content(content: bytes, name: str) -> list[tuple[str, t.Any]]:
-    """The documents in one file's content, each with its place; the traces of Jaeger's form are not decoded yet.
+def decode_content(content: bytes, name: str) -> list[tuple[str, t.Any, bytes]]:
+    """The documents in one file's content, each with its place and text; traces of Jaeger's form are not decoded yet.
 
     :raises TraceFileError: where it holds none.
     """
@@ -216,14 +216,14 @@ def decode_content(content: bytes, name: str) -> list[tuple[str, t.Any]]:
     if not content.strip():
         raise TraceFileError(f"{name} is empty: it should hold traces as Jaeger JSON or OTLP JSON")
     try:
-        documents = [(name, decoders.document.decode(content))]
+        documents = [(name, decoders.document.decode(content), content)]
     except msgspec.ValidationError as error:
         raise TraceFileError(f"{name} is not a file of traces: {_placed(error)}") from error
     except msgspec.DecodeError as error:
         if "trailing characters" not in str(error):
             raise TraceFileError(f"{name} is not JSON: {_placed(error)}") from error
         documents = _lines(content, name, decoders)
-    for place, document in documents:
+    for place, document, _text in documents:
         if document.data is None and document.resourceSpans is None and document.spans is None:
             raise TraceFileError(
                 f"{place} is not a file of traces: it has neither 'data' (Jaeger) nor 'resourceSpans' (OTLP)"
@@ -236,7 +236,8 @@ def decode_trace(raw: t.Any, name: str, number: int = 0) -> t.Any:
     try:
         return _decoders().trace.decode(raw)
     except deps.msgspec.DecodeError as error:
-        placed = _placed(error).replace(" at $", f" at $.data[{number}]")
+        place, found = f" at $.data[{number}]", _placed(error)
+        placed = found.replace(" at $", place) if " at $" in found else found + place
         raise TraceFileError(f"{name} is not a file of traces: {placed}") from error
 
 
@@ -419,7 +420,7 @@ def decode_answer(content: bytes) -> t.Any:
     return _decoders().document.decode(content)
 
 
-def _lines(content: bytes, name: str, decoders: _Decoders) -> list[tuple[str, t.Any]]:
+def _lines(content: bytes, name: str, decoders: _Decoders) -> list[tuple[str, t.Any, bytes]]:
     """The documents of a file that has one a line."""
     msgspec = deps.msgspec
     documents = []
@@ -428,7 +429,7 @@ def _lines(content: bytes, name: str, decoders: _Decoders) -> list[tuple[str, t.
             continue
         place = f"{name} line {number}"
         try:
-            documents.append((place, decoders.document.decode(line)))
+            documents.append((place, decoders.document.decode(line), line))
         except msgspec.ValidationError as error:
             raise TraceFileError(f"{place} is not a trace: {_placed(error)}") from error
         except msgspec.DecodeError as error:
