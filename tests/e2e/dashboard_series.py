@@ -239,10 +239,10 @@ def alerts(series: Series) -> None:
 
 def spans(series: Series) -> None:
     """The spanmetrics connector's series."""
-    bounds = ("2", "10", "50", "100", "500", "1000", "+Inf")
+    bounds = ("0.005", "0.01", "0.05", "0.1", "0.5", "1.0", "+Inf")
     for service in SERVICES:
         for kind, span in (("SPAN_KIND_SERVER", f"GET /{service}"), ("SPAN_KIND_CLIENT", "SELECT orders")):
             for status, rate in (("STATUS_CODE_UNSET", 20.0), ("STATUS_CODE_ERROR", 0.1)):
                 of = {"service_name": service, "span_name": span, "span_kind": kind, "status_code": status}
                 series.add("traces_span_metrics_calls_total", count(rate), **of)
-                series.histogram("traces_span_metrics_duration_milliseconds", rate, bounds, **of)
+                series.histogram("traces_span_metrics_duration_seconds", rate, bounds, **of)

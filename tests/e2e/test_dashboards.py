@@ -11,8 +11,12 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
 import shutil
+import socket
 import subprocess
+import sys
+import time
 import typing as t
 import urllib.error
 import urllib.parse
@@ -24,9 +28,9 @@ import pytest
 import yaml
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze import slo, slo_rules
 from ansible_collections.frugal.cloud.tests.e2e import dashboard_series
-from ansible_collections.frugal.cloud.tests.e2e.test_prometheus import serve
 from ansible_collections.frugal.cloud.tests.tools import alert_rules
 from ansible_collections.frugal.cloud.tests.tools.dashboards import reading
+from ansible_collections.frugal.cloud.tests.tools.prometheus_server import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "roles" / "grafana" / "files" / "dashboards").glob("*.json"))
@@ -220,3 +224,82 @@ def test_what_is_wrong_turns_red(client: Client) -> None:
             client.shown(broken, values)
     with pytest.raises(Refused, match="parse error"):
         client.shown(reading.Asked(asked.panel, {**asked.target, "expr": "sum(kube_node_info"}), values)
+
+
+#: What role otel_collector writes with otel_collector_span_metrics, but flushed every second.
+COLLECTOR = """
+receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
+connectors:
+  span_metrics:
+    histogram: {{unit: s, explicit: {{buckets: [5ms, 10ms, 50ms, 100ms, 500ms]}}}}
+    metrics_flush_interval: 1s
+exporters: {{prometheus_remote_write: {{endpoint: "{prometheus}/api/v1/write"}}}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [span_metrics]}}
+    metrics: {{receivers: [span_metrics], exporters: [prometheus_remote_write]}}
+"""
+
+
+def send_spans(url: str) -> None:
+    """A request that is answered, one that fails, and a call to a database, as OTLP."""
+    now = time.time_ns()
+    spans = [
+        {
+            "traceId": secrets.token_hex(16),
+            "spanId": secrets.token_hex(8),
+            "name": name,
+            "kind": kind,
+            "startTimeUnixNano": str(now - 20_000_000),
+            "endTimeUnixNano": str(now),
+            "status": {"code": status},
+        }
+        for name, kind, status in (("GET /", 2, 0), ("GET /", 2, 2), ("SELECT", 3, 0))
+    ]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "checkout"}}]}
+    body = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5):
+        pass
+
+
+def test_traces_are_shown_as_the_real_collector_counts_them(tmp_path: Path) -> None:
+    """Names and labels of span metrics are the collector's: it sends them to a Prometheus, and no panel is empty."""
+    built = subprocess.run(
+        [sys.executable, ROOT / "tests" / "tools" / "go_binaries.py", "--json", "otelcol"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    program = json.loads(built.stdout.splitlines()[-1])["otelcol"]["programs"]["otelcol"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with serve(tmp_path / "server", tmp_path / "data", "", "--web.enable-remote-write-receiver") as running:
+        configuration = tmp_path / "collector.yml"
+        configuration.write_text(COLLECTOR.format(port=port, prometheus=running.url), encoding="utf-8")
+        with (tmp_path / "log").open("wb") as log:
+            collector = subprocess.Popen([program, "--config", configuration], stdout=log, stderr=log)
+        try:
+            client = Client(running.url)
+            dashboard = reading.read(ROOT / "roles" / "grafana" / "files" / "dashboards" / "frugal-traces.json")
+            values = {**reading.chosen(dashboard), "__rate_interval": "1m"}
+            end = time.monotonic() + 90
+            empty = ["nothing was sent yet"]
+            while empty:
+                assert collector.poll() is None, (tmp_path / "log").read_text(encoding="utf-8")
+                assert time.monotonic() < end, empty
+                time.sleep(1)
+                try:
+                    send_spans(f"http://127.0.0.1:{port}/v1/traces")
+                except OSError:
+                    continue
+                empty = [
+                    asked.name
+                    for asked in reading.queries(dashboard)
+                    if not client.get("query", query=reading.filled(asked.expr, values))["result"]
+                ]
+        finally:
+            collector.terminate()
+            collector.wait(30)

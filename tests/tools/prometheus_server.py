@@ -108,7 +108,7 @@ def together(*parts: Families) -> Families:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, data: Path, web: str = "") -> Iterator[Server]:
+def serve(folder: Path, data: Path, web: str = "", *flags: str) -> Iterator[Server]:
     """A Prometheus of its own on a free port, over ``data``; ``web`` is its web configuration."""
     folder.mkdir(parents=True)
     (folder / "prometheus.yml").write_text("global: {scrape_interval: 1h}\n", encoding="utf-8")
@@ -124,6 +124,7 @@ def serve(folder: Path, data: Path, web: str = "") -> Iterator[Server]:
         # The series are as old as the estates' clock says; nothing may be thrown away.
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address=127.0.0.1:{port}",
+        *flags,
     ]
     log = folder / "log"
     with log.open("wb") as output:

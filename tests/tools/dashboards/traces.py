@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Traces: rate, errors and duration of operations from span metrics, with the way into Jaeger.
 
-The collector's spanmetrics connector (in the contrib distribution) and Jaeger's own monitoring tab use these
-series: https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/connector/spanmetricsconnector
+Role otel_collector counts them with otel_collector_span_metrics, through the collector's span metrics connector:
+https://github.com/open-telemetry/opentelemetry-collector-contrib/tree/main/connector/spanmetricsconnector
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
 _OF = 'service_name=~"$service",span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"'
 _CLIENT = 'service_name=~"$service",span_kind=~"SPAN_KIND_CLIENT|SPAN_KIND_PRODUCER"'
 _CALLS = "${namespace}_calls_total"
-_BUCKET = "${namespace}_duration_milliseconds_bucket"
+_BUCKET = "${namespace}_duration_seconds_bucket"
 _RATE = "[$__rate_interval]"
 _FAILED = 'status_code="STATUS_CODE_ERROR"'
 _IN_JAEGER = f"{JAEGER}/search?service=${{__data.fields.service_name}}&lookback=1h&limit=20"
 
 
 def _quantile(share: float, of: str, by: str) -> str:
-    return f"histogram_quantile({share}, sum by (le, {by}) (rate({_BUCKET}{{{of}}}{_RATE}))) / 1000"
+    return f"histogram_quantile({share}, sum by (le, {by}) (rate({_BUCKET}{{{of}}}{_RATE})))"
 
 
 def _errors(of: str, by: str) -> str:
@@ -107,7 +107,7 @@ DASHBOARD = Dashboard(
                     [
                         Query(
                             "topk(10, sum by (service_name, span_name) (rate("
-                            f"${{namespace}}_duration_milliseconds_sum{{{_OF}}}{_RATE}))) / 1000",
+                            f"${{namespace}}_duration_seconds_sum{{{_OF}}}{_RATE})))",
                             "{{service_name}} {{span_name}}",
                         )
                     ],
@@ -118,10 +118,10 @@ DASHBOARD = Dashboard(
                 ),
                 Panel(
                     "Distribution of durations",
-                    "How many of the chosen services' spans took how long, in milliseconds.",
+                    "How many of the chosen services' spans took how long.",
                     [Query(f"sum by (le) (rate({_BUCKET}{{{_OF}}}{_RATE}))", "{{le}}")],
                     kind="heatmap",
-                    unit="ms",
+                    unit="s",
                     width=12,
                 ),
             ],
