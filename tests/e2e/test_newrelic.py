@@ -152,3 +152,51 @@ def test_errors_in_a_good_answer_and_throttling(runner: Runner) -> None:
     runner.new_relic.busy_in_200 = 1
     ran = runner.run(**WANTED)
     assert ran.result["counts"] == {"policy": 0, "condition": 1, "dashboard": 1, "deployment": 1}
+
+
+PLAY = """
+- name: The account, without an agent
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Manage it
+      ansible.builtin.include_role:
+        name: frugal.cloud.newrelic
+    - name: Mark a deployment
+      ansible.builtin.include_role:
+        name: frugal.cloud.newrelic
+        tasks_from: mark
+"""
+
+
+def test_the_role_manages_the_account_and_marks_deployments(runner: Runner, tmp_path: Path) -> None:
+    """Twice: the second run changes nothing. The key is not in the output, however much Ansible says."""
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    given = {
+        "newrelic_agent": False,
+        "newrelic_account_id": runner.new_relic.account_id,
+        "newrelic_nerdgraph_endpoint": runner.endpoint,
+        "newrelic_policies": WANTED["policies"],
+        "newrelic_dashboards": WANTED["dashboards"],
+        "newrelic_deployments": WANTED["deployments"],
+    }
+    (tmp_path / "vars.json").write_text(json.dumps({**given, "newrelic_api_key": nerdgraph.KEY}), encoding="utf-8")
+    recaps = []
+    for _run in range(2):
+        done = subprocess.run(
+            [
+                *(Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", "-vvv"),
+                *("-e", f"@{tmp_path / 'vars.json'}", "-e", f"ansible_python_interpreter={sys.executable}"),
+                tmp_path / "play.yml",
+            ],
+            env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"), "ANSIBLE_NOCOLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert nerdgraph.KEY not in done.stdout + done.stderr
+        recaps.append(next(line for line in done.stdout.splitlines() if "changed=" in line))
+    assert "changed=2" in recaps[0], recaps
+    assert "changed=0" in recaps[1], recaps
+    assert len(runner.new_relic.policies) == len(runner.new_relic.dashboards) == len(runner.new_relic.deployments) == 1
