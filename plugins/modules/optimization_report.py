@@ -218,9 +218,15 @@ def _report(options: dict[str, t.Any], *, check: bool) -> dict[str, t.Any]:
             "csv": lambda: csv_lines(source),
         }
         if page:
-            # Drawn before anything is written: a wrong file of traces leaves the report as it was.
-            drawn = report_traces.page(
-                options["traces"], assets, title=options["title"], report=f"{options['name']}.html"
+            # Drawn before anything is written: a wrong file of traces leaves the report as it was. In check mode nobody
+            # has written that file on a fresh host.
+            missing = check and not os.path.exists(options["traces"])
+            drawn = (
+                ""
+                if missing
+                else report_traces.page(
+                    options["traces"], assets, title=options["title"], report=f"{options['name']}.html"
+                )
             )
             paths["traces"] = os.path.join(options["directory"], page)
             writers["traces"] = lambda: [drawn]

@@ -103,9 +103,9 @@ def test_all_services_where_none_is_named_each_trace_once(server: Server) -> Non
 
 def test_an_answer_that_may_be_cut_is_asked_for_in_halves(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "BATCH", 20)
-    server.traces = list(shop(90))
+    server.traces = list(shop(50))
     traces, warnings, jaeger = read(server, "shop")
-    assert len(traces) == 90 and not warnings
+    assert len(traces) == 50 and not warnings
     # No request asks for more than a batch, and halving does not go on where an answer is whole.
     assert {int(query["limit"]) for query in server.asked} <= set(range(1, 21)) and jaeger.requests < 40
 

@@ -167,9 +167,9 @@ def test_the_other_way_round_it_is_faster() -> None:
     assert {change.verdict for change in compare(before, now) if change.what == "request"} == {"faster"}
 
 
-def test_the_same_again_shows_no_change_in_fifty_pairs() -> None:
+def test_the_same_again_shows_no_change_in_twenty_pairs() -> None:
     seen: set[str] = set()
-    for seed in range(0, 100, 2):
+    for seed in range(0, 40, 2):
         one, two = (critical_paths(table_of(shop(30, seed + step))) for step in (0, 1))
         seen |= {change.verdict for change in compare(one, two)}
     assert seen <= {"no change shown", "too few traces"}
