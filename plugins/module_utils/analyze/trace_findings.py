@@ -321,7 +321,8 @@ class _Look:
                 service,
                 table.operations[int(table.operation[group[0]])][1],
                 f"{service} waits {milliseconds(p95)} (p95, median {milliseconds(p50)}) for "
-                f"{system or 'the database'}: {statement or 'statement not recorded'}; {len(group)} call{'s' * (len(group) > 1)}, "
+                f"{system or 'the database'}: {statement or 'statement not recorded'}; "
+                f"{len(group)} call{'s' * (len(group) > 1)}, "
                 f"{milliseconds(spent / self.requests)} of a mean request",
                 self._share(spent),
                 spent / self.requests,
