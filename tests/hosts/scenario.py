@@ -89,7 +89,7 @@ class Scenario:
     folder: str
     boot: str
     names: tuple[str, ...]
-    #: the shared root's folder in the cache
+    #: the shared root below its hosts
     root: str
     #: the process whose end makes the scenario stale; without one it stays until somebody takes it down
     owner: machine.Process | None = None
@@ -194,7 +194,7 @@ def up(names: t.Sequence[str], key: str, owner: machine.Process | None = None, s
         home = packages.folder() / "scenarios" / f"{number}-{key}"
         # Until it is ready it is this process's: killed half-way, it is stale.
         maker = machine.process(os.getpid())
-        scenario = Scenario(key, number, str(home), machine.boot_id(), tuple(names), base.name, maker)
+        scenario = Scenario(key, number, str(home), machine.boot_id(), tuple(names), str(base), maker)
         write(scenario)
     try:
         with machine.timed(f"Booting {', '.join(names)} in {scenario.network.range}", say):
@@ -299,7 +299,7 @@ def _start(scenario: Scenario, index: int) -> Host:
     ]
     # The mount is seen by systemd-nspawn alone and goes with it; what the machine unmounts later is unmounted here.
     words = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", LAUNCHER, "launcher"]
-    words += [*map(str, groups), "--", str(packages.folder() / scenario.root), str(own), *nspawn]
+    words += [*map(str, groups), "--", scenario.root, str(own), *nspawn]
     with (own / "console.log").open("ab") as console:
         supervisor = subprocess.Popen(
             words,
