@@ -145,6 +145,18 @@ def test_answers_are_used_for_a_while_and_then_asked_again() -> None:
     assert gate.hold(action(), rules) == "", "it recovers, too"
 
 
+def test_an_old_answer_is_no_answer_once_the_server_is_gone() -> None:
+    server, clock = Server(a=0.1), Clock()
+    gate = SloGate(server, clock, 30)
+    assert gate.hold(action(), policy({"name": "a"})) == ""
+    server.trouble = "it is gone"
+    clock.forward(31)
+    assert gate.hold(action(), policy({"name": "a"})) == "SLO a guards it and cannot be read: it is gone"
+    server.trouble = ""
+    clock.forward(31)
+    assert gate.hold(action(), policy({"name": "a"})) == ""
+
+
 def test_another_policy_that_knows_more_slos_is_answered_at_once() -> None:
     server = Server(a=0.1, b=7.0)
     gate = SloGate(server, Clock())

@@ -46,7 +46,11 @@ def test_the_gate_is_open_while_the_budget_lasts() -> None:
 
 @pytest.mark.parametrize(
     ("left", "floor", "figure", "wanted"),
-    [(0.04, 0.2, "4.0 %", "at least 20.0 %"), (-0.5, 0.0, "-50.0 %", "more than nothing")],
+    [
+        (0.04, 0.2, "4.0 %", "at least 20.0 %"),
+        (-0.5, 0.0, "-50.0 %", "more than nothing"),
+        (0.0, 0.0, "0.0 %", "more than nothing"),
+    ],
 )
 def test_too_little_left_holds(left: float, floor: float, figure: str, wanted: str) -> None:
     ruling = rule([reading(0.0, left)], GUARD, floor)
@@ -64,7 +68,7 @@ def test_too_little_left_holds(left: float, floor: float, figure: str, wanted: s
         ({"5m": 0, "30m": 0, "1h": 2, "6h": 1.5}, "open"),  # it is over
         ({"5m": 0, "30m": 1.2, "1h": 0.9, "6h": 1.1}, "held"),  # slow, and still on
         ({"5m": 30, "30m": 5, "1h": 0.9, "6h": 0.2}, "open"),  # a blip: too short to matter
-        ({"5m": 1, "30m": 1, "1h": 1, "6h": 1}, "open"),  # as fast as is allowed
+        ({"5m": 9, "30m": 9, "1h": 1, "6h": 1}, "open"),  # as fast as is allowed
         ({"1h": 2}, "held"),  # a short window without samples does not calm
     ],
 )
@@ -103,6 +107,8 @@ def test_what_is_known_to_be_bad_holds_although_the_rest_is_unknown() -> None:
 def test_the_worst_of_several_services_decides() -> None:
     good, bad = reading(), reading(5.0, service="cart")
     assert "service cart" in rule([good, bad], SloGuard("availability"), 0.0).why
+    assert rule([good, reading({}, None), bad], SloGuard("availability"), 0.0).outcome == "held"
+    assert rule([good, reading({}, None)], SloGuard("availability"), 0.0).outcome == "blind"
 
 
 @given(left=st.floats(-2, 1), rate=st.floats(0, 1000), floor=st.floats(0, 1), more=st.floats(0, 1))
