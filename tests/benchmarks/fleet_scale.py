@@ -168,6 +168,8 @@ def needed_requests(simulator: SimulatorProcess, metrics: Sequence[str]) -> int:
             if source.only == "burstable" and not kind["BurstablePerformanceSupported"]:
                 continue
             if source.only == "nitro" and kind.get("Hypervisor") != "nitro":
+                # Its volumes are asked instead, one sum each.
+                queries += sum("Ebs" in mapping for mapping in instance["BlockDeviceMappings"])
                 continue
             queries += len(source.statistics)
     # Identity, images, addresses, ECS clusters, Auto Scaling groups; coverage by reservations and Savings Plans.

@@ -6,6 +6,9 @@
 GetMetricData takes at most 500 queries and returns at most 100,800 points a page
 (CloudWatch API reference), so a query of up to 201 points always fits one page and the
 whole fleet takes ceil(queries / 500) requests.
+
+Xen types (m4, c4, r4, t2, ...) have no EBS metrics of their own: what their volumes moved is
+read instead, as far as it says something, see :func:`_volume_bounds`.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ if t.TYPE_CHECKING:
     import numpy.typing
     from ansible_collections.frugal.cloud.plugins.module_utils.resources import FloatArray
 
+    BoolArray = numpy.typing.NDArray[numpy.bool_]
     IntArray = numpy.typing.NDArray[numpy.intp]
 
 QUERIES_PER_REQUEST = 500
@@ -103,14 +107,31 @@ MEMORY_SOURCES = {
 }
 
 
+#: What is read of each volume of a Xen instance, in place of the instance's own EBS metrics.
+#: https://docs.aws.amazon.com/ebs/latest/userguide/using_cloudwatch_ebs.html
+VOLUME_SOURCES = {
+    "ebs_read_bytes_per_second": "VolumeReadBytes",
+    "ebs_write_bytes_per_second": "VolumeWriteBytes",
+    "ebs_read_operations_per_second": "VolumeReadOps",
+    "ebs_write_operations_per_second": "VolumeWriteOps",
+}
+_EBS = "AWS/EBS"
+#: Parts of a day in seconds; CloudWatch answers in whole hours however old the data are.
+_PARTS_OF_A_DAY = (3600, 7200, 10_800, 14_400, 21_600, 28_800, 43_200, DAY)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Series:
-    """One metric of one resource, as CloudWatch names it, with the statistic to read."""
+    """One metric of one resource, as CloudWatch names it, with the statistic to read.
+
+    ``period_seconds``: a period of its own; 0 for that of the request.
+    """
 
     namespace: str
     name: str
     dimensions: Dimensions
     statistic: str = "Average"
+    period_seconds: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,6 +141,9 @@ class _Queries:
     ``rows`` are positions of instances, ``scales`` what each point is multiplied by.
     ``dimensions`` is None where an instance's id is all. Queries of 10,000 instances as
     objects of their own would be 100 MB.
+
+    With ``sum_seconds`` the queries ask for sums of that many seconds, each of one volume of
+    the instance in ``rows``, instead of a statistic.
     """
 
     usage_metric: str
@@ -129,6 +153,7 @@ class _Queries:
     rows: IntArray
     scales: FloatArray
     dimensions: Sequence[Dimensions] | None = None
+    sum_seconds: int = 0
 
     def series(self, position: int, instances: Sequence[Instance]) -> Series:
         """What the query at ``position`` asks for."""
@@ -137,6 +162,8 @@ class _Queries:
             dimensions = (("InstanceId", instances[self.rows[position]].instance_id),)
         else:
             dimensions = self.dimensions[position]
+        if self.sum_seconds:
+            return Series(self.namespace, self.name, dimensions, "Sum", self.sum_seconds)
         return Series(self.namespace, self.name, dimensions, STATISTICS[self.statistic])
 
 
@@ -167,13 +194,15 @@ def read_usage(
     A day that began before an instance last started is left out (NaN) unless
     ``trust_before_restart``: CloudWatch does not say which type an instance had before a
     restart, and 90 % of another type is another load. EBS metrics exist for Nitro types
-    only, credits for burstable ones. What was read is kept in ``cache`` for an hour.
+    only (of Xen ones they are bounds, from their volumes), credits for burstable ones. What
+    was read is kept in ``cache`` for an hour.
 
     :raises ApiCostExceeded: before anything is read, when ``max_api_cost`` would not do.
     :raises AwsError: when CloudWatch refuses.
     """
     start, periods = window(as_of, lookback_days)
     queries = list(_queries(aws, instances, catalog, usage_metrics))
+    queries += _volume_queries(instances, catalog, usage_metrics, periods)
     usage = _usage(aws, instances, queries, _Grid(start, DAY, periods), as_of, cache, progress)
     if not trust_before_restart:
         forget_before_start(usage, instances)
@@ -254,8 +283,20 @@ def _usage(
         period_seconds=grid.seconds,
         periods=grid.periods,
         metrics=arrays,
-        sources={part.usage_metric: f"CloudWatch {part.namespace}" for part in queries},
+        sources=_sources(queries),
     )
+
+
+def _sources(queries: Sequence[_Queries]) -> dict[str, str]:
+    """Usage metric -> where it was read."""
+    found: dict[str, dict[str, None]] = {}
+    for part in queries:
+        if part.sum_seconds:
+            what = f"{part.namespace} (bounds from sums over {part.sum_seconds // 3600} h)"
+        else:
+            what = part.namespace
+        found.setdefault(part.usage_metric, {})[what] = None
+    return {metric: f"CloudWatch {', '.join(names)}" for metric, names in found.items()}
 
 
 def _queries(
@@ -291,12 +332,39 @@ def _queries(
                 )
 
 
+def _volume_queries(
+    instances: Sequence[Instance], catalog: Mapping[str, InstanceType], usage_metrics: Sequence[str], periods: int
+) -> Iterator[_Queries]:
+    """Sums of every volume of the Xen instances, over the shortest time that keeps 201 points a query."""
+    numpy = deps.numpy
+    seconds = next(part for part in _PARTS_OF_A_DAY if periods * (DAY // part) <= POINTS_PER_QUERY)
+    attached = [
+        (index, (("VolumeId", volume.volume_id),))
+        for index, instance in enumerate(instances)
+        if _has(catalog.get(instance.instance_type), "xen")
+        for volume in instance.volumes
+    ]
+    for metric, name in VOLUME_SOURCES.items() if attached else ():
+        if metric in usage_metrics:
+            yield _Queries(
+                metric,
+                _EBS,
+                name,
+                0,
+                numpy.array([index for index, _volume in attached], dtype=numpy.intp),
+                numpy.ones(len(attached), dtype=numpy.float32),
+                [volume for _index, volume in attached],
+                seconds,
+            )
+
+
 def _digest(queries: Sequence[_Queries], instances: Sequence[Instance]) -> str:
     digest = hashlib.sha256()
     for instance in instances:
         digest.update(f"{instance.instance_id} ".encode())
     for part in queries:
         digest.update(repr((part.usage_metric, part.namespace, part.name, part.statistic, part.dimensions)).encode())
+        digest.update(str(part.sum_seconds).encode())
         digest.update(part.rows.tobytes() + part.scales.tobytes())
     return digest.hexdigest()
 
@@ -385,13 +453,14 @@ def _read(
         for metric in dict.fromkeys(part.usage_metric for part in queries)
     }
     total = sum(part.rows.size for part in queries)
+    volumes = {part.usage_metric: _VolumeSums.of(part, grid) for part in queries if part.sum_seconds}
     filling = threading.Lock()
 
     def read_one(request: list[_Part]) -> None:
         series = [part.series(at, instances) for part, first, end_of in request for at in range(first, end_of)]
         answer = _request(aws, series, grid.start, end, grid.seconds)
         with filling:
-            _fill(arrays, request, answer, grid)
+            _fill(arrays, volumes, request, answer, grid)
 
     requests = list(_parts(queries))
     done = 0
@@ -411,11 +480,65 @@ def _read(
             for future in running:
                 future.cancel()
             raise
+    if volumes:
+        # A volume without reads has no read metrics: it is silent where it says nothing of either.
+        spoke = numpy.logical_or.reduce([sums.known for sums in volumes.values()])
+        for metric, sums in volumes.items():
+            _volume_bounds(arrays[metric], sums, spoke, instances)
     return arrays
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _VolumeSums:
+    """What the volumes of Xen instances moved, for one usage metric.
+
+    ``owners``: positions of the instances, ascending; ``owner_of``: which of them each query
+    is about; ``totals``: (owners, parts of the window), bytes or operations; ``known``:
+    (queries, days), whether the volume said anything.
+    """
+
+    owners: IntArray
+    owner_of: IntArray
+    totals: FloatArray
+    known: BoolArray
+
+    @classmethod
+    def of(cls, queries: _Queries, grid: _Grid) -> _VolumeSums:
+        numpy = deps.numpy
+        owners, owner_of = numpy.unique(queries.rows, return_inverse=True)
+        parts = grid.periods * (grid.seconds // queries.sum_seconds)
+        return cls(
+            owners,
+            owner_of,
+            numpy.zeros((owners.size, parts), dtype=numpy.float32),
+            numpy.zeros((queries.rows.size, grid.periods), dtype=bool),
+        )
+
+
+def _volume_bounds(cells: FloatArray, sums: _VolumeSums, spoke: BoolArray, instances: Sequence[Instance]) -> None:
+    """The most that a sample of a day can have been, per second, as its 99th percentile and maximum.
+
+    On Xen only the sum of a volume's period means something: its maximum is the largest
+    single operation. All that was moved in some hours may have been moved within one sample,
+    so a sample is at most their sum divided by the sample's seconds. The bound is far above
+    what busy volumes do, and low enough for quiet ones: a type is never made too small by it.
+
+    ``spoke``: (volumes, days). A day on which any volume is silent in all respects (it was
+    attached later, say) is left out: nobody knows what was moved by what was there before.
+    """
+    numpy = deps.numpy
+    days = cells.shape[1]
+    silent = numpy.zeros((sums.owners.size, days), dtype=bool)
+    numpy.logical_or.at(silent, sums.owner_of, ~spoke)
+    sample = numpy.array([instances[index].sample_seconds for index in sums.owners], dtype=numpy.float32)
+    largest = sums.totals.reshape(sums.owners.size, days, -1).max(axis=2) / sample[:, None]
+    for name in _PEAKS:
+        cells[sums.owners, :, STATISTICS.index(name)] = numpy.where(silent, numpy.nan, largest)
 
 
 def _fill(
     arrays: Mapping[str, FloatArray],
+    volumes: Mapping[str, _VolumeSums],
     request: Sequence[_Part],
     answer: Sequence[tuple[int, list[float], list[float]]],
     grid: _Grid,
@@ -433,14 +556,20 @@ def _fill(
     values = numpy.fromiter(chain(values for _number, _times, values in answer), numpy.float32, points)
     periods = ((times - grid.start.timestamp()) // grid.seconds).astype(numpy.intp)
     inside = (periods >= 0) & (periods < grid.periods)
-    numbers, periods, values = numbers[inside], periods[inside], values[inside]
+    numbers, periods, values, times = numbers[inside], periods[inside], values[inside], times[inside]
     begin = 0
     for part, first, end in request:
         mine = (numbers >= begin) & (numbers < begin + end - first)
         position = numbers[mine] - begin + first
+        begin += end - first
+        if part.sum_seconds:
+            sums = volumes[part.usage_metric]
+            at = ((times[mine] - grid.start.timestamp()) // part.sum_seconds).astype(numpy.intp)
+            numpy.add.at(sums.totals, (sums.owner_of[position], at), values[mine])
+            sums.known[position, periods[mine]] = True
+            continue
         cells = arrays[part.usage_metric][:, :, part.statistic]
         numpy.fmax.at(cells, (part.rows[position], periods[mine]), values[mine] * part.scales[position])
-        begin += end - first
 
 
 def read_samples(
@@ -488,7 +617,7 @@ def _request(
                     "MetricName": series.name,
                     "Dimensions": [{"Name": name, "Value": value} for name, value in series.dimensions],
                 },
-                "Period": period_seconds,
+                "Period": series.period_seconds or period_seconds,
                 "Stat": series.statistic,
             },
         }

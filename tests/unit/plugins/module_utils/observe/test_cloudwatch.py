@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import ApiCost, ApiCostExceeded, AwsError
 from ansible_collections.frugal.cloud.plugins.module_utils.observe import cloudwatch
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cache import Cache
-from ansible_collections.frugal.cloud.plugins.module_utils.resources import STATISTICS, Instance, InstanceType
+from ansible_collections.frugal.cloud.plugins.module_utils.resources import STATISTICS, Instance, InstanceType, Volume
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -312,3 +312,113 @@ def test_one_average_over_all_is_one_whole_period(fake_aws: Callable[..., t.Any]
     usage = cloudwatch.read_averages(aws, [instance(1)], "cpu_percent", AS_OF, days)
     assert usage.periods == 1
     assert usage.metrics["cpu_percent"][0, 0, AVERAGE] == 3.5
+
+
+# -- volumes of Xen instances ------------------------------------------------------------------------
+
+HOUR = 3600
+READ = "ebs_read_bytes_per_second"
+
+
+def xen(number: int, *volumes: str, **more: t.Any) -> Instance:
+    attached = tuple(Volume(name, "gp2", 100) for name in volumes)
+    return instance(number, "m4.large", volumes=attached, **more)
+
+
+def volume_sums(
+    moved: dict[str, dict[int, float]], asked_for: list[dict[str, t.Any]], name: str = "VolumeReadBytes"
+) -> Callable[..., dict[str, t.Any]]:
+    """GetMetricData of volumes: name -> hours since the window's start -> what was moved in that period."""
+
+    def answer(**asked: t.Any) -> dict[str, t.Any]:
+        results = []
+        for query in asked["MetricDataQueries"]:
+            stat = query["MetricStat"]
+            asked_for.append(stat)
+            series = moved.get(stat["Metric"]["Dimensions"][0]["Value"], {})
+            if stat["Metric"]["MetricName"] != name:
+                series = {}
+            times = [asked["StartTime"] + datetime.timedelta(hours=hour) for hour in series]
+            results.append({"Id": query["Id"], "Timestamps": times, "Values": list(series.values())})
+        return {"MetricDataResults": results}
+
+    return answer
+
+
+def test_volumes_of_xen_instances_bound_what_a_sample_can_have_been(fake_aws: Callable[..., t.Any]) -> None:
+    """Sums of 4 hours over both volumes, the larger of the day's, all within one sample of 300 s (60 s in detail)."""
+    moved = {
+        "vol-a": {0: 3e6, 4: 6e6, 24: 3e6, 28: 0.0},
+        "vol-b": {0: 6e6, 4: 1e6, 24: 1e6},
+        "vol-c": {0: 6e6, 24: 12e6},
+    }
+    asked: list[dict[str, t.Any]] = []
+    aws = fake_aws({"cloudwatch:get_metric_data": volume_sums(moved, asked)})
+    fleet = [instance(1), xen(2, "vol-a", "vol-b"), xen(3, "vol-c", detailed_monitoring=True), xen(4)]
+    usage = cloudwatch.read_usage(aws, fleet, CATALOG, [READ], AS_OF, 32)
+    values = usage.metrics[READ]
+    assert values[1, 0, MAXIMUM] == pytest.approx(9e6 / 300)
+    assert values[1, 1, MAXIMUM] == pytest.approx(4e6 / 300)
+    assert values[2, :2, MAXIMUM] == pytest.approx([6e6 / 60, 12e6 / 60])
+    numpy.testing.assert_array_equal(values[..., P99], values[..., MAXIMUM])
+    assert numpy.isnan(values[[0, 3]]).all(), "no metric, no volume"
+    assert numpy.isnan(values[:, 2:]).all(), "days without data"
+    of_volumes = [stat for stat in asked if stat["Metric"]["Namespace"] == "AWS/EBS"]
+    assert {stat["Stat"] for stat in of_volumes} == {"Sum"}
+    assert {stat["Period"] for stat in of_volumes} == {4 * HOUR}
+    assert len(of_volumes) == 3, "one query a volume"
+    assert usage.sources[READ] == "CloudWatch AWS/EC2, AWS/EBS (bounds from sums over 4 h)"
+
+
+def test_a_day_on_which_a_volume_is_silent_is_not_measured(fake_aws: Callable[..., t.Any]) -> None:
+    """It was attached on the second day: what stood in its place before is unknown."""
+    moved = {"vol-a": {0: 3e6, 24: 3e6}, "vol-b": {24: 6e6}}
+    aws = fake_aws({"cloudwatch:get_metric_data": volume_sums(moved, [])})
+    values = cloudwatch.read_usage(aws, [xen(1, "vol-a", "vol-b")], CATALOG, [READ], AS_OF, 32).metrics[READ]
+    assert numpy.isnan(values[0, 0]).all()
+    assert values[0, 1, MAXIMUM] == pytest.approx(9e6 / 300)
+
+
+def test_a_volume_that_is_only_written_to_is_not_silent(fake_aws: Callable[..., t.Any]) -> None:
+    """Xen volumes have no read metrics where there were no reads."""
+    reads = volume_sums({"vol-a": {0: 3e6}}, [])
+    writes = volume_sums({"vol-a": {0: 1e6}, "vol-b": {0: 6e6}}, [], "VolumeWriteBytes")
+
+    def both(**asked: t.Any) -> dict[str, t.Any]:
+        results = zip(reads(**asked)["MetricDataResults"], writes(**asked)["MetricDataResults"])
+        return {"MetricDataResults": [one if one["Values"] else other for one, other in results]}
+
+    aws = fake_aws({"cloudwatch:get_metric_data": both})
+    fleet = [xen(1, "vol-a", "vol-b")]
+    usage = cloudwatch.read_usage(aws, fleet, CATALOG, [READ, "ebs_write_bytes_per_second"], AS_OF, 32).metrics
+    assert usage[READ][0, 0, MAXIMUM] == pytest.approx(3e6 / 300)
+    assert usage["ebs_write_bytes_per_second"][0, 0, MAXIMUM] == pytest.approx(7e6 / 300)
+
+
+@given(st.integers(1, cloudwatch.MAXIMUM_LOOKBACK_DAYS))
+def test_sums_of_volumes_keep_to_201_points_a_query(days: int) -> None:
+    _start, periods = cloudwatch.window(AS_OF, days)
+    (queries,) = cloudwatch._volume_queries([xen(1, "vol-a")], CATALOG, [READ], periods)
+    assert 86400 % queries.sum_seconds == 0
+    assert periods * (86400 // queries.sum_seconds) <= cloudwatch.POINTS_PER_QUERY
+    assert queries.sum_seconds % HOUR == 0, "data older than 63 days are kept by the hour"
+
+
+def test_queries_of_volumes_share_requests_and_are_paid_for(fake_aws: Callable[..., t.Any]) -> None:
+    aws = fake_aws({"cloudwatch:get_metric_data": volume_sums({}, [])})
+    fleet = [xen(number, f"vol-{number}-a", f"vol-{number}-b") for number in range(100)]
+    cloudwatch.read_usage(aws, fleet, CATALOG, ["cpu_percent", *cloudwatch.GROUPS["ebs"]], AS_OF, 14)
+    assert sorted(len(asked["MetricDataQueries"]) for _name, asked in aws.asked) == [300, 500, 500]
+    assert aws.cost.spent == pytest.approx((500 + 800) * 0.01 / 1000)
+
+
+def test_no_bound_is_below_what_was_moved(fake_aws: Callable[..., t.Any]) -> None:
+    """Whatever the samples of two volumes are, the busiest one of the instance is within the bound."""
+    random = numpy.random.default_rng(11)
+    for _round in range(20):
+        samples = random.lognormal(10, 3, (2, 288)).astype(numpy.float64)
+        sums = samples.reshape(2, 6, 48).sum(axis=2)
+        moved = {f"vol-{v}": {4 * part: float(sums[v, part]) for part in range(6)} for v in range(2)}
+        aws = fake_aws({"cloudwatch:get_metric_data": volume_sums(moved, [])})
+        values = cloudwatch.read_usage(aws, [xen(1, "vol-0", "vol-1")], CATALOG, [READ], AS_OF, 32).metrics[READ]
+        assert values[0, 0, MAXIMUM] >= samples.sum(axis=0).max() / 300 * (1 - 1e-6)
