@@ -460,7 +460,7 @@ def _read(
         series = [part.series(at, instances) for part, first, end_of in request for at in range(first, end_of)]
         answer = _request(aws, series, grid.start, end, grid.seconds)
         with filling:
-            _fill(arrays, volumes, request, answer, grid)
+            _fill(arrays, request, answer, grid, volumes)
 
     requests = list(_parts(queries))
     done = 0
@@ -538,14 +538,15 @@ def _volume_bounds(cells: FloatArray, sums: _VolumeSums, spoke: BoolArray, insta
 
 def _fill(
     arrays: Mapping[str, FloatArray],
-    volumes: Mapping[str, _VolumeSums],
     request: Sequence[_Part],
     answer: Sequence[tuple[int, list[float], list[float]]],
     grid: _Grid,
+    volumes: Mapping[str, _VolumeSums],
 ) -> None:
     """Put the points of one answer into their cells.
 
-    Where two series of one metric meet (an agent seen under two types) the larger one counts.
+    Where two series of one metric meet (an agent seen under two types) the larger one counts;
+    sums of volumes go to ``volumes``, where they are added up.
     """
     numpy = deps.numpy
     counts = [len(values) for _number, _times, values in answer]

@@ -149,7 +149,7 @@ def test_points_land_in_the_cells_of_their_query_scaled_and_the_larger_one_count
         (3, [start + day, start + 3 * day, start - day], [50.0, 99.0, 99.0]),  # the last two lie outside
         (4, [start], [7.0]),
     ]
-    cloudwatch._fill(arrays, [(memory, 0, 3), (cpu, 0, 2)], answer, grid)
+    cloudwatch._fill(arrays, [(memory, 0, 3), (cpu, 0, 2)], answer, grid, {})
     expected = {"memory": {(0, 0): 10.0, (0, 2): 12.0, (1, 0): 30.0, (1, 1): 4.0}, "cpu": {(2, 1): 50.0, (0, 0): 14.0}}
     for name, statistic in (("memory", 2), ("cpu", 3)):
         for row in range(3):
@@ -164,6 +164,6 @@ def test_a_request_may_begin_in_the_middle_of_a_metric() -> None:
     grid = cloudwatch._Grid(datetime.datetime(2026, 1, 1, tzinfo=UTC), cloudwatch.DAY, 1)
     part = _queries("cpu", 4, [0, 1, 2, 3], [1.0] * 4)
     arrays = {"cpu": np.full((4, 1, 5), np.nan, np.float32)}
-    cloudwatch._fill(arrays, [(part, 2, 4)], [(0, [grid.start.timestamp()], [5.0]), (1, [], [])], grid)
+    cloudwatch._fill(arrays, [(part, 2, 4)], [(0, [grid.start.timestamp()], [5.0]), (1, [], [])], grid, {})
     assert arrays["cpu"][2, 0, 4] == 5.0
     assert np.isnan(np.delete(arrays["cpu"][:, 0, 4], 2)).all()
