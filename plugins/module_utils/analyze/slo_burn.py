@@ -86,7 +86,7 @@ def burns(budget: float, period_days: float) -> tuple[Burn, ...]:
     for (severity, long, short), wanted in zip(WINDOWS, table(period_days)):
         capped = wanted * budget > ceiling
         factor = round(ceiling / budget, 6) if capped else wanted
-        found.append(Burn(severity, long, short, wanted, factor, float(f"{factor * budget:.10g}")))
+        found.append(Burn(severity, long, short, wanted, factor, float(f"{min(wanted * budget, ceiling):.10g}")))
     return tuple(found)
 
 

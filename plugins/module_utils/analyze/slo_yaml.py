@@ -65,6 +65,12 @@ def _is_block(text: str) -> bool:
 
 
 def _scalar(value: t.Any) -> str:
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+            return value
+        # YAML reads JSON's escapes, but wants all that cannot be printed escaped.
+        text = json.dumps(value, ensure_ascii=False)
+        return "".join(item if item.isprintable() else f"\\U{ord(item):08x}" for item in text)
+    text = json.dumps(value)
+    # Without a dot, YAML 1.1 takes a number with an exponent for a text.
+    return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text

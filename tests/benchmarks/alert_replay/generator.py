@@ -108,6 +108,8 @@ def _incidents(random: np.random.Generator, steps: int, probability: Floats, bud
 
     at = minutes(24 * 60, 36 * 60)
     for kind in random.permutation(np.repeat(KINDS, 2)):
+        if at > steps:
+            return
         if kind == "outage":
             end = at + minutes(10, 60)
             probability[at:end] = 1.0
