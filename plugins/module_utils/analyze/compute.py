@@ -301,6 +301,17 @@ class _Chunk:
     def _demand(self, statistics: FloatArray) -> Demand:
         return Demand.of(statistics, self.context.usage.period_seconds, self.sample_seconds)
 
+    def _forget_empty_bounds(self, statistics: FloatArray, limits: FloatArray) -> None:
+        """Leave out (NaN) EBS usage of Xen instances that is beyond what they can have used.
+
+        It is an upper bound there (``observe/cloudwatch.py``). One that is not below ``limits`` says
+        nothing: the instance counts as not measured, and keeps the bandwidth that it has.
+        """
+        np = deps.numpy
+        xen = np.array([self.context.table.types[position].hypervisor == "xen" for position in self.current])
+        with np.errstate(invalid="ignore"):
+            statistics[xen & ~(np.fmax.reduce(statistics[..., 3], axis=1) <= limits)] = np.nan
+
     def _read_usage(self) -> None:
         np = deps.numpy
         table, options = self.context.table, self.options
@@ -319,6 +330,11 @@ class _Chunk:
         operations = self._statistics(
             "ebs_read_operations_per_second", "ebs_write_operations_per_second", scale=1.0 / EBS_REFERENCE_IOPS
         )
+        limits = _volume_limits([subject.instance for subject in self.subjects])
+        mbps_current = np.fmin(table.ebs_baseline_mbps[self.current], limits[0])
+        iops_current = np.fmin(table.ebs_baseline_iops[self.current], limits[1])
+        self._forget_empty_bounds(throughput, mbps_current / np.float32(EBS_REFERENCE_MBPS))
+        self._forget_empty_bounds(operations, iops_current / np.float32(EBS_REFERENCE_IOPS))
         self.cpu = self._demand(self._statistics("cpu_percent", scale=0.01))
         self.network = self._demand(network)
         self.ebs = self._demand(throughput)
@@ -345,7 +361,6 @@ class _Chunk:
         balance = self._statistics("cpu_credit_balance", scale=1.0)[..., 0]
         with np.errstate(invalid="ignore"):
             exhausted = np.any(balance < 1.0, axis=1) & (table.baseline_share[self.current] < 1.0)
-        limits = _volume_limits([subject.instance for subject in self.subjects])
         self.needs = constraints.Needs(
             interfaces=np.array([s.instance.network_interfaces for s in self.subjects], dtype=np.float32),
             addresses=np.array([s.instance.ipv4_addresses_per_interface for s in self.subjects], dtype=np.float32),
@@ -358,10 +373,10 @@ class _Chunk:
             packets=_peak(packets)[0],
             ebs_mbps_sustained=need(self.ebs, options.ebs_headroom, EBS_REFERENCE_MBPS),
             ebs_mbps_peak=self.ebs.peak * np.float32(EBS_REFERENCE_MBPS),
-            ebs_mbps_current=np.fmin(table.ebs_baseline_mbps[self.current], limits[0]),
+            ebs_mbps_current=mbps_current,
             ebs_iops_sustained=need(self.iops, options.ebs_headroom, EBS_REFERENCE_IOPS),
             ebs_iops_peak=self.iops.peak * np.float32(EBS_REFERENCE_IOPS),
-            ebs_iops_current=np.fmin(table.ebs_baseline_iops[self.current], limits[1]),
+            ebs_iops_current=iops_current,
             cpu_sustained=(
                 self.cpu_percentile * np.float32(1.0 + options.cpu_headroom)
                 if percentile_rule

@@ -471,7 +471,13 @@ def charts(
         "cpu": ("CPU", "% of the current capacity", 100.0, ratio * 100.0),
         "memory": ("Memory", "GiB", current.memory_gib, proposed.memory_gib),
         "network": ("Network", "Gbps", current.network_baseline_gbps, proposed.network_baseline_gbps),
-        "ebs": ("EBS throughput", "Mbps", current.ebs_baseline_mbps, proposed.ebs_baseline_mbps),
+        # Of Xen types only sums over hours are known: what is drawn is the most that it can have been.
+        "ebs": (
+            f"EBS throughput{', at most' if current.hypervisor == 'xen' else ''}",
+            "Mbps",
+            current.ebs_baseline_mbps,
+            proposed.ebs_baseline_mbps,
+        ),
     }
     drawn = []
     for name, values in series.items():

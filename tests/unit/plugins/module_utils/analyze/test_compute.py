@@ -327,6 +327,46 @@ class TestConstraints:
                 assert 0.0 < constraints.speed_ratio(current, candidate) <= 1.0
 
 
+class TestXenVolumes:
+    """EBS usage of Xen types is an upper bound: it may allow less bandwidth, it never asks for more than there is."""
+
+    QUIET, HALF = data.daily(5.0, shape=(1, 1.1, 1.2, 1.3, 1.05)), data.daily(20.0, shape=(1, 1, 1, 1, 1))
+    PEAKS = (np.nan, np.nan, 1, 1, np.nan)
+    NAMES = (
+        "ebs_read_bytes_per_second",
+        "ebs_write_bytes_per_second",
+        "ebs_read_operations_per_second",
+        "ebs_write_operations_per_second",
+    )
+
+    def judged(self, bytes_per_second: float, operations_per_second: float = 10.0) -> Verdict:
+        levels = (bytes_per_second, bytes_per_second, operations_per_second, operations_per_second)
+        bounds = {name: data.daily(level, shape=self.PEAKS) for name, level in zip(self.NAMES, levels)}
+        return judge(data.instance(instance_type="m4.2xlarge"), self.QUIET, self.HALF, **bounds)
+
+    def baseline(self, verdict: Verdict) -> float:
+        name = proposed(verdict) if verdict.recommendation else "m4.2xlarge"
+        return data.catalog()[name].ebs_baseline_mbps or 0.0
+
+    def test_a_small_bound_allows_less_bandwidth(self) -> None:
+        assert self.baseline(self.judged(1e5)) < 1000.0
+
+    def test_a_bound_beyond_what_the_type_can_is_as_good_as_none(self) -> None:
+        """m4.2xlarge can move 1,000 Mbps: 70 MB/s each way are 1,120, and 9,000 operations each way too many."""
+        unmeasured = self.judged(np.nan, np.nan)
+        for beyond in (self.judged(7e7), self.judged(1e9)):
+            assert beyond.finding == unmeasured.finding
+            assert self.baseline(beyond) == self.baseline(unmeasured)
+        for verdict in (unmeasured, self.judged(7e7), self.judged(1e9), self.judged(1e5, 9000.0)):
+            assert verdict.finding != "under_provisioned"
+        assert self.baseline(self.judged(7e7)) >= 1000.0
+
+    def test_charts_say_that_it_is_a_bound(self) -> None:
+        recommendation = self.judged(1e5).recommendation
+        assert recommendation is not None
+        assert recommendation.evidence["charts"][-1]["metric"] == "EBS throughput, at most"
+
+
 class TestGroups:
     GROUP = AutoScalingGroup(
         "web",
