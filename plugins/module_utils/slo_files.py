@@ -108,7 +108,7 @@ def render(
     rendered = []
     for slo in parse_all(declarations, interval=interval, runbook_base_url=runbook_base_url):
         groups = slo_rules.groups(slo)
-        about = f"{MARK}: change the declaration of SLO {slo.name}, not this file."
+        about = f"{MARK[2:]}: change the declaration of SLO {slo.name}, not this file."
         rules = to_yaml({"groups": [group.to_dict() for group in groups]}, about)
         name = f"slo-{slo.name}.yml"
         if tests_dest:
