@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import typing as t
+import urllib.parse
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
@@ -103,6 +104,8 @@ def request_from(params: Mapping[str, t.Any]) -> Request:
     url = params["jaeger_url"]
     if url and not url.startswith(("http://", "https://")):
         raise OptionError(f"jaeger_url is {url!r}: give the address of Jaeger's page, such as http://127.0.0.1:16686")
+    if url and "@" in urllib.parse.urlsplit(url).netloc:
+        raise OptionError("jaeger_url holds a user or a password: give them as jaeger_username and jaeger_password")
     for name, least, most in (
         ("timeout", 1, 3600),
         ("max_traces", 1, 1_000_000),

@@ -45,6 +45,8 @@ if t.TYPE_CHECKING:
 OVERLAP = 100
 #: A server's span may be this much longer than its client's, in percent, and still be moved instead of cut.
 LONGER_PERCENT = 101
+#: What 64 bits hold, with room.
+_LARGEST = 2**62
 #: Trace ids kept with each problem.
 EXAMPLES = 5
 
@@ -264,11 +266,9 @@ class _Search:
         new[0] = True
         numpy.not_equal(above[1:], above[:-1], out=new[1:])
         group = numpy.cumsum(new) - 1
-        # One running maximum serves all groups: each is lifted above the end of the one before.
         start = self.start[rows] - self.start[above]
         end = self.end[rows] - self.start[above]
-        step = int(end.max()) + 1
-        latest = numpy.maximum.accumulate(end + group * step) - group * step
+        latest = _running_maximum(end, group)
         before = numpy.empty(len(rows), dtype=numpy.int64)
         before[0] = 0
         before[1:] = latest[:-1]
@@ -352,3 +352,17 @@ def _services(table: SpanTable) -> IntArray:
     numbers: dict[str, int] = {}
     services = [numbers.setdefault(service, len(numbers)) for service, operation in table.operations]
     return numpy.array(services or [0], dtype=numpy.int64)[table.operation]
+
+
+def _running_maximum(values: IntArray, group: IntArray) -> IntArray:
+    """The largest of ``values`` so far in each group; groups are numbered upwards, one after the other."""
+    numpy = deps.numpy
+    # One running maximum serves all groups: each is lifted above the largest value of the one before.
+    step = int(values.max()) + 1
+    if step * (int(group[-1]) + 1) < _LARGEST:
+        return numpy.maximum.accumulate(values + group * step) - group * step
+    # Spans of months in many groups: their ranks are small numbers.
+    ordered = numpy.sort(values)
+    rank = numpy.searchsorted(ordered, values)
+    lifted = numpy.maximum.accumulate(rank + group * len(values)) - group * len(values)
+    return ordered[lifted]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
+import re
 import typing as t
 from collections.abc import Mapping, Sequence
 
@@ -96,6 +97,8 @@ def page(path: str, assets: Assets, *, title: str, report: str | None = None) ->
             "title": title,
             "report": report,
             "document": document,
+            # Names in a file are never trusted: only an address of the web becomes a link.
+            "jaeger": re.match(r"https?://", str(document["source"]["jaeger"])) and document["source"]["jaeger"],
             "summary": document["summary"],
             "flame": aggregate(document["flame"]),
             "examples": [example(one) for one in document["examples"]],

@@ -35,6 +35,8 @@ from ansible_collections.frugal.cloud.plugins.module_utils.spans import (
 ENDINGS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 #: Bytes that one file may have when it is unpacked: a gzip file of a few MB can hold terabytes.
 MAXIMUM_BYTES = 2 * 1024**3
+#: µs since 1970 (the year 2255), and µs of one span (a year and a month), that are believed.
+LATEST, LONGEST = 2**53, 2**45
 _CHUNK = 16 * 1024**2
 _KINDS = {"internal": INTERNAL, "server": SERVER, "client": CLIENT, "producer": PRODUCER, "consumer": CONSUMER}
 _HOST_TAGS = frozenset(("hostname", "host.name", "host.id"))
@@ -299,10 +301,9 @@ class _OtlpTraces:
                 for span in scope.spans or ():
                     values = _attributes(span.attributes)
                     start, end = span.startTimeUnixNano // 1000, span.endTimeUnixNano // 1000
-                    if end < start:
-                        raise TraceFileError(
-                            f"{name}: span {span.spanId} of trace {span.traceId} ends before it starts"
-                        )
+                    if not 0 <= end - start <= LONGEST:
+                        what = "ends before it starts" if end < start else "lasts longer than a year"
+                        raise TraceFileError(f"{name}: span {span.spanId} of trace {span.traceId} {what}")
                     kind = span.kind
                     flags = kind if isinstance(kind, int) else _KINDS.get(kind.rsplit("_", 1)[-1].lower(), 0)
                     code = span.status.code if span.status else 0
@@ -343,8 +344,9 @@ class _Decoders(t.NamedTuple):
 def _decoders() -> _Decoders:
     """Decoders for the documents; made on first use because msgspec is optional."""
     msgspec = deps.msgspec
-    # A moment or a duration: whole, not negative, and small enough for the sum of two to fit 64 bits.
-    time = t.Annotated[int, msgspec.Meta(ge=0, le=2**61)]
+    # Whole, not negative, and small enough for 64 bits to hold what is computed from millions of them.
+    moment = t.Annotated[int, msgspec.Meta(ge=0, le=LATEST)]
+    time = t.Annotated[int, msgspec.Meta(ge=0, le=LONGEST)]
     nano = t.Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     kind = t.Annotated[int, msgspec.Meta(ge=0, le=5)]
     text, whole, anything = _optional(str), _optional(int), t.Any
@@ -355,7 +357,7 @@ def _decoders() -> _Decoders:
         "Span",
         ("spanID", str),
         ("operationName", str),
-        ("startTime", time),
+        ("startTime", moment),
         ("duration", time),
         ("processID", str, ""),
         ("references", _optional(_list(reference)), None),

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze import critical_path
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.critical_path import critical_paths
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.trace_operations import (
     by_operation,
@@ -302,6 +303,13 @@ def test_a_bound_is_never_negative_nor_more_than_the_request(call: Call) -> None
     for bound in bounds(paths, range(len(paths.table.operations))).values():
         assert 0 <= bound.halved_us <= bound.removed_us + 1e-6
         assert bound.removed_us <= call.duration
+
+
+def test_own_times_of_spans_that_last_for_months(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of(shop(20))
+    usual = critical_paths(table).self_time.tolist()
+    monkeypatch.setattr(critical_path, "_LARGEST", 1)
+    assert critical_paths(table).self_time.tolist() == usual
 
 
 def test_many_traces_at_once_are_each_one_alone() -> None:

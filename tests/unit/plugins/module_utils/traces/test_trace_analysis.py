@@ -64,6 +64,7 @@ def written(tmp_path: Path) -> Path:
             {"jaeger_url": "jaeger:16686"},
             "jaeger_url is 'jaeger:16686': give the address of Jaeger's page, such as http:",
         ),
+        ({"jaeger_url": "http://me:secret@x"}, "jaeger_url holds a user or a password: give them as jaeger_username"),
         ({"jaeger_url": "http://x", "comparison_paths": ["/x"]}, "comparison_paths goes with paths"),
         (
             {"paths": ["/x"], "comparison_paths": ["/y"], "comparison_as_of": "2026-01-01"},
@@ -182,6 +183,15 @@ def test_names_from_traces_are_never_markup(tmp_path: Path) -> None:
     path.write_text(json.dumps({"data": [jaeger(Call(f"{nasty}\u00a0s {nasty}", 0, 10), nasty)]}))
     page = page_of(tmp_path, analysed(paths=[str(path)]).document)
     assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_traces_are_links_into_jaeger_and_nothing_else_is(tmp_path: Path, traces: Path) -> None:
+    document = analysed(paths=[str(traces)]).document
+    links = {"http://j:16686": 'href="http://j:16686/trace/', "javascript:alert(1)//": "", None: ""}
+    for address, link in links.items():
+        document["source"]["jaeger"] = address
+        page = page_of(tmp_path, document)
+        assert (link in page) if link else ("/trace/" not in page)
 
 
 def test_boxes_stay_within_their_callers(tmp_path: Path, traces: Path) -> None:

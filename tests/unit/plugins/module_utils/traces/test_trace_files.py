@@ -147,6 +147,10 @@ def test_spans_of_a_trace_may_be_spread_over_otlp_files(tmp_path: Path) -> None:
             "{} is not a file of traces: expected int >= 0 at $.data[0].spans[0].duration",
         ),
         (
+            json.dumps({"data": [jaeger(Call("s root", 0, 2**46))]}),
+            "{} is not a file of traces: expected int <= 35184372088832 at $.data[0].spans[0].duration",
+        ),
+        (
             json.dumps({"data": [{**jaeger(TREE), "processes": {}}]}),
             "{}: span 0000 of trace a names process 's ', which the trace does not have",
         ),
