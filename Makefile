@@ -72,12 +72,19 @@ workspace: setup ## Mirror the checkout to where ansible-test runs: build/worksp
 	@$(DEV)/python tests/tools/workspace.py build/workspace/manual
 
 .PHONY: pins
-pins: setup ## Renew the pins of tests/requirements/*.txt from *.in
+pins: setup ## Renew the pins of requirements, *.txt from *.in
 	@for name in dev importer custodian eda; do \
 	  { echo "# Made by make pins from $$name.in: change that file."; \
 	    $(DEV)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 \
 	      tests/requirements/$$name.in; } > build/$$name.txt; \
 	  mv build/$$name.txt tests/requirements/$$name.txt; \
+	done
+	@for list in tests/requirements/sample_service:3.11 roles/otel_instrumentation/files/python:3.9; do \
+	  name=$${list%:*}; \
+	  { echo "# Made by make pins from $$(basename $$name).in: change that file."; \
+	    $(DEV)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --generate-hashes \
+	      --python-version $${list#*:} $$name.in; } > build/pins.txt; \
+	  mv build/pins.txt $$name.txt; \
 	done
 
 .PHONY: clean
