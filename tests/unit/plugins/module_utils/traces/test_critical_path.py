@@ -213,6 +213,14 @@ def test_what_if_bounds_by_hand(calls: list[Call], removed: float, halved: float
     assert (bound.removed_us, bound.halved_us) == (removed, halved)
 
 
+@pytest.mark.parametrize(("overlap", "removed"), [(9, 309), (10, 0)])
+def test_what_if_takes_the_same_calls_for_consecutive_as_the_path(overlap: int, removed: float) -> None:
+    calls = [Call("a x", 100, 300 + overlap), Call("b x", 400, 500)]
+    paths = paths_of(Call("s root", 0, 1000, calls))
+    number = paths.table.operations.index(("a", "x"))
+    assert bounds(paths, [number])[number].removed_us == removed
+
+
 def test_what_if_looks_through_callers() -> None:
     inner = Call("b x", 10, 60, [Call("a x", 20, 30), Call("a x", 50, 10)])
     paths = paths_of(Call("s root", 0, 100, [inner, Call("c x", 70, 20)]))
