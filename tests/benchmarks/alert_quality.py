@@ -111,13 +111,18 @@ def table(found: t.Sequence[Workload]) -> None:
             f"{item.verdict.false_sloth:>14}{item.verdict.false_ours:>7}{ratio:>7}"
             f"{statistics.median(delays):>15.0f}{late:>8.0f}"
         )
-    low = [item for item in found if item.traffic == "low"]
-    ours = sum(item.verdict.false_ours for item in low)
-    sloth = sum(item.verdict.false_sloth for item in low)
-    print(
-        f"  missed: {sum(item.missed for item in found)} of {sum(len(item.verdict.sized()) for item in found)} "
-        f"incidents to page for; false pages at low traffic: {ours} against {sloth}, ratio {ours / sloth:.2f}"
-    )
+    for low, high in _BANDS:
+        inside = [one for item in found for one in item.verdict.sized(low, high)]
+        caught = sum(one.sloth is not None for one in inside)
+        print(
+            f"  incidents with {low:g} to {high:g} expected failures: {caught} caught by sloth's table, "
+            f"{sum(one.missed for one in inside)} of them missed by ours"
+        )
+    for source in ("generated", "NAB"):
+        quiet = [item.verdict for item in found if item.traffic == "low" and item.name.startswith(source)]
+        ours, sloth = sum(one.false_ours for one in quiet), sum(one.false_sloth for one in quiet)
+        if sloth:
+            print(f"  false pages at low traffic, {source}: {ours} against {sloth}, ratio {ours / sloth:.2f}")
 
 
 def records(item: Workload) -> list[dict[str, t.Any]]:
