@@ -117,7 +117,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("dashboards")
     dashboard_series.everything().write(folder / "series.txt")
     promtool(folder, "tsdb", "create-blocks-from", "openmetrics", "series.txt", "data")
-    start, end = next(dashboard_series.moments()), dashboard_series.END
+    start, end = min(dashboard_series.moments()), dashboard_series.END
     for number, rules in enumerate(in_order(recording_rules())):
         file = f"rules-{number}.yml"
         groups = [{"name": f"round {number}", "rules": rules}]

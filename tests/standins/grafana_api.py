@@ -251,7 +251,7 @@ def server(grafana: Grafana, address: str, port: int) -> http.server.ThreadingHT
 
         def _respond(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, answer = grafana.answer(self.command, self.path, self.headers, raw)
+            status, answer = grafana.answer(self.command, self.path, dict(self.headers), raw)
             data = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -423,7 +423,7 @@ class _Root:
 
     def _update(self, account: int, key: str, condition: _Dict, kind: str) -> _Dict:
         there = self._there(self._n.conditions, key)
-        self._n.checked(account, condition.get("name", there["name"]))
+        self._n.checked(account, str(condition.get("name") or there["name"]))
         if there["type"] != kind:
             raise Refused("Not Found")
         self._n.conditions[key] = _merged(there, condition)

@@ -180,7 +180,8 @@ def types(run: Run) -> None:
     run.command(BIN / "mypy", "-p", f"{PLUGINS}.module_utils", "-p", f"{PLUGINS}.plugin_utils")
     paths = os.pathsep.join(str(ROOT / "tests" / folder) for folder in ("tools", ""))
     run.command(BIN / "mypy", *sorted((ROOT / "tests" / "tools").glob("*.py")), MYPYPATH=paths)
-    run.command(BIN / "mypy", "-p", "ansible_collections.frugal.cloud.tests.hosts")
+    tests = "ansible_collections.frugal.cloud.tests"
+    run.command(BIN / "mypy", "-p", f"{tests}.hosts", "-p", f"{tests}.tools.dashboards")
 
 
 def imports(run: Run) -> None:
