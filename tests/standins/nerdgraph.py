@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import functools
 import http.server
 import json
 import threading
@@ -233,6 +234,7 @@ def _whole(value: t.Any) -> int:
     return value
 
 
+@functools.cache
 def schema() -> graphql.GraphQLSchema:
     """The schema, with numbers checked where New Relic's own scalars are whole numbers."""
     built = graphql.build_schema(SCHEMA)
