@@ -38,6 +38,10 @@ LONGEST_MESSAGE = 600
 SHORTEST_SECRET = 6
 #: what a program writes when it gives up
 TROUBLE = re.compile(r"error|fail|cannot|can't|in use|denied|invalid|refus|fatal|panic|unable|unknown|no such", re.I)
+#: what systemd writes about a unit, which says less than what the unit wrote itself
+MANAGER = re.compile(
+    r"^(Failed to start|Start(ing|ed)|Stop(ping|ped)|Reload(ing|ed)) |^\S+\.service: (?!Failed (at|to))"
+)
 #: what promtool and amtool write on the way
 PROGRESS = re.compile(r"^Checking (?!.*FAILED)|\bSUCCESS\b|^FAILED:$|failed to validate \d+ file")
 
@@ -407,7 +411,7 @@ class _Service:
         if not program:
             return ""
         output = run((program, "--unit", self._unit, "--since", f"@{since:.6f}", "--output", "cat", "--no-pager"))[1]
-        lines = [line for line in output.splitlines() if TROUBLE.search(line) and not line.startswith(self._unit)]
+        lines = [line for line in output.splitlines() if TROUBLE.search(line) and not MANAGER.search(line)]
         return said(lines[-1]) if lines else ""
 
     def _holder(self) -> str:
