@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reading from Jaeger's API: how many requests, what is left out, and what is said when it fails.
 
-The server here follows what Jaeger 1.76 was seen to do; ``tests/e2e/test_traces.py`` asks a real one.
+The server here answers as Jaeger 2.13 was seen to do; ``tests/e2e/test_traces.py`` asks a real one.
 """
 
 from __future__ import annotations
