@@ -55,7 +55,7 @@ def test_without_a_folder_files_are_only_returned() -> None:
     assert not result["changed"] and not result["written"]
     assert [file["path"] for file in result["files"]] == ["slo-one.yml"]
     assert [file["path"] for file in result["tests"]] == ["slo-one_test.yml"]
-    assert '- slo-one.yml' in result["tests"][0]["content"]
+    assert "- slo-one.yml" in result["tests"][0]["content"]
     assert "https://runbooks.example/SLOErrorBudgetBurnPage.md" in result["files"][0]["content"]
     assert result["slos"][0]["conditions"][0] == {
         "severity": "page", "long": "1h", "short": "5m", "factor": 14.4, "threshold": 0.0144,
