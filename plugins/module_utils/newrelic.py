@@ -20,7 +20,7 @@ import typing as t
 import urllib.error
 from collections.abc import Callable, Sequence
 
-from ansible.module_utils.urls import open_url
+from ansible.module_utils.urls import Request, make_context
 
 ENDPOINTS: dict[str, str] = {
     "us": "https://api.newrelic.com/graphql",
@@ -70,9 +70,9 @@ class NerdGraph:
         self.endpoint = endpoint
         self.requests = 0
         self._api_key = api_key
-        self._timeout = timeout
         self._retries = retries
-        self._validate_certs = validate_certs
+        # One for all requests: to load the authorities' certificates takes longer than to ask.
+        self._request = Request(timeout=timeout, context=make_context(validate_certs=validate_certs))
         self._sleep = sleep
 
     def query(self, around: Sequence[str], operations: Sequence[Operation]) -> list[t.Any]:
@@ -103,14 +103,8 @@ class NerdGraph:
             wait = min(30.0, 0.5 * 2**attempt)
             self.requests += 1
             try:
-                with open_url(
-                    self.endpoint,
-                    method="POST",
-                    data=body,
-                    headers={"API-Key": self._api_key, "Content-Type": "application/json"},
-                    timeout=self._timeout,
-                    validate_certs=self._validate_certs,
-                ) as answer:
+                headers = {"API-Key": self._api_key, "Content-Type": "application/json"}
+                with self._request.open("POST", self.endpoint, data=body, headers=headers) as answer:
                     found = json.loads(answer.read())
             except urllib.error.HTTPError as error:
                 if error.code in (401, 403):

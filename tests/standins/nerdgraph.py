@@ -492,6 +492,8 @@ def serving(new_relic: NewRelic) -> Iterator[str]:
         """POST /graphql, and nothing else."""
 
         protocol_version = "HTTP/1.1"
+        # Headers and body in one packet: two would wait for each other.
+        wbufsize = -1
 
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
