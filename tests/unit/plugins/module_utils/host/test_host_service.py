@@ -202,6 +202,14 @@ if verb == "show":
 """
 
 
+#: what the unit wrote, between what systemd wrote about it
+JOURNAL = """Starting x.service - X...
+all is well
+listen tcp: address already in use
+x.service: Failed with result 'exit-code'.
+Failed to start x.service - X."""
+
+
 class Systemd:
     """What the stand-in did; ``bad`` is what a configuration that does not start holds."""
 
@@ -210,7 +218,7 @@ class Systemd:
         self.write(active="active", pid=10_000_000, stale="no", bad="", calls=[], loaded="")
         for name, text in (
             ("systemctl", SYSTEMCTL.format(state=str(self._state), config=str(config))),
-            ("journalctl", "print('all is well')\nprint('listen tcp: address already in use')"),
+            ("journalctl", f"print({JOURNAL!r})"),
             ("ss", "print('LISTEN 0 5 127.0.0.1:9 0.0.0.0:* users:((\"thief\",pid=77,fd=3))')"),
         ):
             path = folder / name
