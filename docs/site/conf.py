@@ -13,6 +13,7 @@ import re
 import typing as t
 
 from docutils import nodes
+from pygments.lexers.special import TextLexer
 
 project = "frugal.cloud"
 copyright = "frugal.cloud contributors"
@@ -63,4 +64,6 @@ def link_to_ansible(_app: t.Any, _environment: t.Any, node: t.Any, content: t.An
 def setup(app: t.Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("missing-reference", link_to_ansible)
+    # Pygments' lexer of PromQL knows no recorded series, whose names have colons.
+    app.add_lexer("promql", TextLexer)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -102,7 +102,8 @@ options:
             description: After how many seconds an incident is closed in any case.
             type: int
           baseline_direction:
-            description: On which side of the baseline it alerts. Required with O(policies[].conditions[].type=baseline).
+            description:
+              - On which side of the baseline it alerts. Required with O(policies[].conditions[].type=baseline).
             type: str
             choices: [upper_only, lower_only, upper_and_lower]
           terms:

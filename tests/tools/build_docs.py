@@ -35,7 +35,8 @@ def build(folder: Path, output: Path, environ: dict[str, str]) -> Path:
     source = output / "source"
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(folder / "docs" / "site", source)
-    shutil.copytree(folder / "docs" / "guides", source / "guides")
+    for part in ("guides", "runbooks"):
+        shutil.copytree(folder / "docs" / part, source / part)
     reference = source / "reference"
     reference.mkdir(mode=0o755)
     _run(

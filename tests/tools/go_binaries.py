@@ -209,14 +209,17 @@ def publish(built: Built, target: Path) -> None:
     checksum = target / f"{built.archive.name}.sha256"
     if checksum.is_file() and checksum.read_text(encoding="ascii").strip() == built.sha256:
         return
-    for path, write in (
-        (target / built.archive.name, lambda new: shutil.copyfile(built.archive, new)),
-        (checksum, lambda new: new.write_text(f"{built.sha256}\n", encoding="ascii")),
-    ):
-        new = path.with_name(f".{path.name}.{os.getpid()}")
-        write(new)
-        new.chmod(0o644)
-        new.replace(path)
+    new = target / f".{built.archive.name}.{os.getpid()}"
+    shutil.copyfile(built.archive, new)
+    _move(new, target / built.archive.name)
+    new = target / f".{checksum.name}.{os.getpid()}"
+    new.write_text(f"{built.sha256}\n", encoding="ascii")
+    _move(new, checksum)
+
+
+def _move(new: Path, path: Path) -> None:
+    new.chmod(0o644)
+    new.replace(path)
 
 
 def main() -> int:
