@@ -179,7 +179,24 @@ def test_a_broken_configuration_is_refused_and_the_old_one_serves(site: Site) ->
     assert changes(succeeded(site, "apply", "--tags", "prometheus_configure")) == []
 
 
+def test_an_unreachable_target_is_named(site: Site) -> None:
+    site.scenario["app1"].run("systemctl", "stop", f"{SERVICE}.service")
+    done = site.play("verify", "-e", "monitoring_wait_timeout=10")
+    site.scenario["app1"].run("systemctl", "start", f"{SERVICE}.service")
+    assert done.returncode != 0
+    assert f"cannot scrape {SERVICE} at {site.address('app1', 8000)}/metrics" in done.stdout, done.stdout[-3000:]
+
+
+def test_traces_are_analysed_and_drawn(site: Site) -> None:
+    succeeded(
+        site, "recommend", "-e", "{monitoring_analyze_traces: true}", "-e", f"report_directory={site.folder}/reports"
+    )
+    page = (site.folder / "reports" / "report-traces.html").read_text()
+    assert "stock" in page
+    assert "order" in page
+
+
 def test_hosts_that_cannot_reach_each_other_are_told_of(site: Site) -> None:
-    done = site.play("apply", "-e", "monitoring_listen_address=127.0.0.1")
+    done = site.play("apply", "--tags", "nothing", "-e", "monitoring_listen_address=127.0.0.1")
     assert done.returncode != 0
     assert "monitoring_listen_address is 127.0.0.1 and the inventory puts components on several hosts" in done.stdout
