@@ -191,8 +191,7 @@ def run(request: Request) -> Answer:
 
 def _read(request: Request, warnings: list[str], refused: list[str]) -> tuple[SpanTable, SpanTable | None]:
     """The traces of now, and those to compare with."""
-    if request.jaeger is not None:
-        assert request.window is not None
+    if request.jaeger is not None and request.window is not None:
         now = _from_jaeger(request.jaeger, request, request.window, warnings)
         if request.comparison is None:
             return now, None

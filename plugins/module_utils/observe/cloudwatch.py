@@ -337,7 +337,7 @@ def _volume_queries(
 ) -> Iterator[_Queries]:
     """Sums of every volume of the Xen instances, over the shortest time that keeps 201 points a query."""
     numpy = deps.numpy
-    seconds = next(part for part in _PARTS_OF_A_DAY if periods * (DAY // part) <= POINTS_PER_QUERY)
+    seconds = min(part for part in _PARTS_OF_A_DAY if periods * (DAY // part) <= POINTS_PER_QUERY)
     attached = [
         (index, (("VolumeId", volume.volume_id),))
         for index, instance in enumerate(instances)
