@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import typing as t
 
 import pytest
 import yaml
@@ -29,14 +30,32 @@ def test_the_example_is_a_policy() -> None:
         assert len(policy.freeze_windows) == 3 and len(policy.approval) == 3
 
 
+def rows_of(text: str) -> dict[str, str]:
+    """The second column of the table's rows by the first."""
+    return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+
+
+def shown(spec: dict[str, t.Any]) -> str:
+    """A default as the guide writes it."""
+    return f"{spec['default']:g}" if spec["type"] != "str" else spec["default"]
+
+
 def test_all_keys_are_in_the_table_with_their_defaults() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", TEXT, re.MULTILINE))
+    policy, marker, slos = TEXT.partition("**`slos`**")
+    assert marker
+    rows = rows_of(policy)
     assert set(rows) == set(POLICY_OPTIONS)
     for key, spec in POLICY_OPTIONS.items():
         if isinstance(spec.get("default"), (int, float, str)):
-            assert rows[key] == (f"{spec['default']:g}" if spec["type"] != "str" else spec["default"])
+            assert rows[key] == shown(spec)
     assert rows["refuse_managed_by"] == ", ".join(REFUSED_MANAGERS)
     assert rows["allowed_efforts"] == ", ".join(POLICY_OPTIONS["allowed_efforts"]["default"])
+    rows = rows_of(slos)
+    options = POLICY_OPTIONS["slos"]["options"]
+    assert set(rows) == set(options)
+    for key, spec in options.items():
+        if isinstance(spec.get("default"), (int, float, str)) and spec["default"] != "":
+            assert rows[key] == shown(spec)
 
 
 def test_the_sentence_is_the_one_that_is_said() -> None:
