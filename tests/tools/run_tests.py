@@ -284,22 +284,34 @@ def e2e(run: Run) -> None:
     )
 
 
+def fetch(run: Run) -> None:
+    """what test hosts need, into the cache: their root, packages, Go programs, downloads; minutes once, then nothing"""
+    if os.geteuid() != 0:
+        raise NothingToTest("test hosts need root")
+    run.command(*python("tests/tools/go_binaries.py", "jaeger", "otelcol"))
+    run.command(*python("tests/tools/host_downloads.py"))
+    run.command(*python("tests/hosts/testhosts.py", "build"))
+
+
 #: in the order in which they start: the long ones first
 TIERS: dict[str, Step] = {
+    "fetch": fetch,
     "e2e": e2e,
+    "molecule": molecule,
+    "units": units,
     "integration": integration,
     "sanity": sanity,
     "ansible-lint": ansible_lint,
-    "unit": unit,
     "importer": importer,
     "docs": docs,
     "package": package,
-    "molecule": molecule,
-    "units": units,
+    "unit": unit,
     "types": types,
     "lint": lint,
     "imports": imports,
 }
+#: run when named: units runs the same tests
+ON_REQUEST = ("unit",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -403,7 +415,8 @@ def main() -> int:
     if unknown:
         print(f"error: unknown tier {', '.join(unknown)}; there are: {', '.join(TIERS)}", file=sys.stderr)
         return 2
-    chosen = {name: step for name, step in TIERS.items() if not options.tiers or name in options.tiers}
+    wanted = options.tiers or [name for name in TIERS if name not in ON_REQUEST]
+    chosen = {name: step for name, step in TIERS.items() if name in wanted}
     if options.scenario:
         absent = [name for name in options.scenario if not (SCENARIOS / name / "molecule.yml").exists()]
         if absent:
