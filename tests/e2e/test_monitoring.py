@@ -181,7 +181,8 @@ def test_a_broken_configuration_is_refused_and_the_old_one_serves(site: Site) ->
 
 def test_an_unreachable_target_is_named(site: Site) -> None:
     site.scenario["app1"].run("systemctl", "stop", f"{SERVICE}.service")
-    done = site.play("verify", "-e", "monitoring_wait_timeout=10")
+    # the site's own playbook would start it again
+    done = site.play("verify", "-e", "monitoring_wait_timeout=10", playbook="frugal.cloud.monitoring")
     site.scenario["app1"].run("systemctl", "start", f"{SERVICE}.service")
     assert done.returncode != 0
     assert f"cannot scrape {SERVICE} at {site.address('app1', 8000)}/metrics" in done.stdout, done.stdout[-3000:]
