@@ -16,6 +16,7 @@ Standard library only: module C(slo) runs on managed hosts.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import typing as t
 
@@ -142,7 +143,7 @@ def alert_annotations(slo: Slo, severity: str) -> tuple[tuple[str, str], ...]:
     return tuple({**texts, **slo.alerting.annotations.get(severity, {})}.items())
 
 
-class _Rules:
+class _Rules(abc.ABC):
     """What both kinds of indicators have in common."""
 
     def __init__(self, slo: Slo) -> None:
@@ -165,17 +166,17 @@ class _Rules:
             self.record("slo:time_period:days", f"vector({number(self.slo.period_days)})"),
         ]
 
+    @abc.abstractmethod
     def fast(self) -> list[Rule]:
         """The windows that a page needs, and the burn rate of this moment."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def slow(self) -> list[Rule]:
         """The windows that only tickets need, and the period."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def counted(self, window: int) -> tuple[str, str]:
         """PromQL of the numbers of bad and of all events in a window."""
-        raise NotImplementedError
 
     def current(self) -> Rule:
         """How many times too fast the budget burned in the last 5 minutes."""
