@@ -171,8 +171,17 @@ class _Rules(abc.ABC):
         """The windows that a page needs, and the burn rate of this moment."""
 
     @abc.abstractmethod
+    def summed(self, window: int) -> Rule:
+        """The error ratio over a window that adds up recorded series."""
+
     def slow(self) -> list[Rule]:
         """The windows that only tickets need, and the period."""
+        rules = []
+        for window in SUMMED:
+            rules.append(self.summed(window))
+            if window in _TICKET_LONG:
+                rules += self.lower(window)
+        return [*rules, self.summed(self.slo.period)]
 
     @abc.abstractmethod
     def counted(self, window: int) -> tuple[str, str]:
@@ -261,14 +270,6 @@ class _EventRules(_Rules):
                 rules += self.lower(window)
         return [*rules, self.current()]
 
-    def slow(self) -> list[Rule]:
-        rules = []
-        for window in SUMMED:
-            rules.append(self._summed(window))
-            if window in _TICKET_LONG:
-                rules += self.lower(window)
-        return [*rules, self._summed(self.slo.period)]
-
     def _events(self, window: int) -> Rule:
         return self.record(f"slo:events:rate{window_name(window)}", rate_of(self.events.total, window))
 
@@ -290,7 +291,7 @@ class _EventRules(_Rules):
             return self.record(ratio_of(window), f"{self.of('slo:bad_events:rate5m')} / ({total} > 0)")
         return self.record(ratio_of(window), f"{self._bad_rate(window)}\n/ on() ({total} > 0)")
 
-    def _summed(self, window: int) -> Rule:
+    def summed(self, window: int) -> Rule:
         name = window_name(window)
         bad, total = self.of("slo:bad_events:rate5m"), self.of("slo:events:rate5m")
         return self.record(ratio_of(window), f"sum_over_time({bad}[{name}])\n/ (sum_over_time({total}[{name}]) > 0)")
@@ -319,18 +320,10 @@ class _SliceRules(_Rules):
     def fast(self) -> list[Rule]:
         rules = [self.record(self.RECORD, self._slice())]
         for window in DIRECT:
-            rules.append(self._ratio(window))
+            rules.append(self.summed(window))
             if window in _PAGE_LONG:
                 rules += self.lower(window)
         return [*rules, self.current()]
-
-    def slow(self) -> list[Rule]:
-        rules = []
-        for window in SUMMED:
-            rules.append(self._ratio(window))
-            if window in _TICKET_LONG:
-                rules += self.lower(window)
-        return [*rules, self._ratio(self.slo.period)]
 
     def _slice(self) -> str:
         """1 where the worst series is beyond the limit, else 0."""
@@ -343,7 +336,7 @@ class _SliceRules(_Rules):
         found = f"{value} {'>' if slices.above else '<'} bool {number(slices.limit)}"
         return f"({found})\nor vector(1)" if slices.missing_is_bad else found
 
-    def _ratio(self, window: int) -> Rule:
+    def summed(self, window: int) -> Rule:
         return self.record(ratio_of(window), f"avg_over_time({self.of(self.RECORD)}[{window_name(window)}])")
 
     def counted(self, window: int) -> tuple[str, str]:
