@@ -70,6 +70,9 @@ SYSTEM_PACKAGES = {
     "alertmanager": SystemPackage(
         "prometheus-alertmanager", "alerts that a real Alertmanager routes", lambda: shutil.which("amtool") is not None
     ),
+    "redis": SystemPackage(
+        "redis-server", "the tests of Redis tuning on real servers", lambda: shutil.which("redis-server") is not None
+    ),
     "mmdebstrap": SystemPackage(
         "mmdebstrap", "the test hosts' root file system", lambda: shutil.which("mmdebstrap") is not None
     ),
@@ -84,7 +87,11 @@ SYSTEM_PACKAGES = {
 
 
 #: Debian starts these as soon as they are installed, and on all addresses; the tests start their own.
-SERVICES = {"prometheus": "prometheus.service", "prometheus-alertmanager": "prometheus-alertmanager.service"}
+SERVICES = {
+    "prometheus": "prometheus.service",
+    "prometheus-alertmanager": "prometheus-alertmanager.service",
+    "redis-server": "redis-server.service",
+}
 #: There where systemd is the machine's init.
 SYSTEMD = Path("/run/systemd/system")
 
