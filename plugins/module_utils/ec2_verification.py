@@ -5,19 +5,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import typing as t
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.verification import (
     Check,
     regression,
     saturation,
-    verdict,
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws
-from ansible_collections.frugal.cloud.plugins.module_utils.ledger import VerificationResult
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cloudwatch import (
     Series,
     memory_series,
@@ -35,28 +31,6 @@ UTILISATION = {"cpu_percent": "CPUUtilization", "memory_percent": ""}
 _GROUP = "asg_instance_type"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Due:
-    """Applied actions whose soak time is over, and those that still have to wait (id -> until)."""
-
-    ready: Sequence[PlannedAction]
-    waiting: Mapping[str, datetime.datetime]
-
-
-def due(actions: Sequence[PlannedAction], policies: Mapping[str, Policy], now: datetime.datetime) -> Due:
-    """Which applied actions can be verified ``now``; ``policies`` by plan id."""
-    ready: list[PlannedAction] = []
-    waiting: dict[str, datetime.datetime] = {}
-    for action in actions:
-        soak = datetime.timedelta(hours=policies[action.plan_id].verification.soak_hours)
-        until = (action.applied_at or now) + soak
-        if until <= now:
-            ready.append(action)
-        else:
-            waiting[action.id] = until
-    return Due(ready, waiting)
-
-
 def metric_name(name: str) -> tuple[str, str, str]:
     """(namespace, metric, statistic) of ``Namespace:Metric:Statistic``.
 
@@ -71,23 +45,17 @@ def metric_name(name: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-def verify(
+def ec2_checks(
     aws: Aws,
     actions: Sequence[PlannedAction],
     policies: Mapping[str, Policy],
     now: datetime.datetime,
     begun: Mapping[str, datetime.datetime],
-    more: Mapping[str, Sequence[Check]] | None = None,
-) -> dict[str, VerificationResult]:
-    """Check every action by its plan's policy; what cannot be read at all is no proof and not in the answer.
-
-    ``begun`` says when the first step of each action was taken, by its id; ``more`` are checks
-    that were made elsewhere.
+) -> dict[str, list[Check]]:
+    """Check every action by its plan's policy; ``begun`` says when the first step of each was taken, by its id.
 
     :raises AwsError: when EC2 or CloudWatch refuse.
     """
-    if not actions:
-        return {}
     checks: dict[str, list[Check]] = {action.id: [] for action in actions}
     wants = {action.id: policies[action.plan_id].verification for action in actions}
     for name in ("instance_health", "alarms"):
@@ -99,21 +67,7 @@ def verify(
     chosen = [action for action in actions if "metrics" in wants[action.id].checks]
     for identity, found in _metrics(aws, chosen, {a.id: wants[a.id].metrics for a in chosen}, now).items():
         checks[identity] += found
-    for identity, made in (more or {}).items():
-        checks.get(identity, []).extend(made)
-    results: dict[str, VerificationResult] = {}
-    for action in actions:
-        outcome = verdict(checks[action.id])
-        if outcome != "no_data":
-            why = told([check for check in checks[action.id] if outcome == "passed" or check.outcome == "failed"])
-            detail = {"checks": [check.to_dict() for check in checks[action.id]]}
-            results[action.id] = VerificationResult(outcome == "passed", why, detail)
-    return results
-
-
-def told(checks: Sequence[Check]) -> str:
-    """What checks found, as one line."""
-    return "; ".join(f"{check.name}: {check.detail}" for check in checks)
+    return checks
 
 
 def _name(action: PlannedAction) -> str:
@@ -235,11 +189,8 @@ def split(
     return before, [value for _at, value in after]
 
 
-def policies_of(plans: t.Iterable[tuple[str, Policy]]) -> dict[str, Policy]:
-    """Policies by plan id, each checked for metrics that nobody can read. :raises PolicyError: one sentence."""
-    answer = dict(plans)
-    for policy in answer.values():
-        for name in policy.verification.metrics:
-            if name not in UTILISATION:
-                metric_name(name)
-    return answer
+def accept(policy: Policy) -> None:
+    """Check that every metric of the policy's verification can be read. :raises PolicyError: one sentence."""
+    for name in policy.verification.metrics:
+        if name not in UTILISATION:
+            metric_name(name)

@@ -191,8 +191,14 @@ api:
 """
 
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import AwsModule
-from ansible_collections.frugal.cloud.plugins.module_utils.ec2_runs import RUN_OPTIONS, apply_actions, verify_actions
+from ansible_collections.frugal.cloud.plugins.module_utils.ec2_runs import ec2_target
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
+from ansible_collections.frugal.cloud.plugins.module_utils.runs import (
+    LIMIT_OPTIONS,
+    RUN_OPTIONS,
+    apply_actions,
+    verify_actions,
+)
 from ansible_collections.frugal.cloud.plugins.module_utils.slo_gate import GATE_OPTIONS
 
 
@@ -201,16 +207,16 @@ def main() -> None:
     module = AwsModule(
         argument_spec={
             **RUN_OPTIONS,
+            **LIMIT_OPTIONS,
             **GATE_OPTIONS,
             "stage": {"type": "str", "choices": ["apply", "verify"], "default": "apply"},
-            "max_failures": {"type": "int"},
-            "max_actions": {"type": "int"},
         },
         supports_check_mode=True,
     )
     with failing_clearly(module):
         run = apply_actions if module.params["stage"] == "apply" else verify_actions
-        result = run(module.provider(), module.params, check_mode=module.check_mode)
+        target = ec2_target(module.provider(), module.params["wait_sleep"])
+        result = run(target, module.params, check_mode=module.check_mode)
         if result["failed_actions"]:
             module.fail_json(msg=result.pop("message"), **result)
         module.exit_json(**result)

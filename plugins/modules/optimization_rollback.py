@@ -97,8 +97,9 @@ api:
 """
 
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import AwsModule
-from ansible_collections.frugal.cloud.plugins.module_utils.ec2_runs import RUN_OPTIONS, roll_back_actions
+from ansible_collections.frugal.cloud.plugins.module_utils.ec2_runs import ec2_target
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
+from ansible_collections.frugal.cloud.plugins.module_utils.runs import RUN_OPTIONS, roll_back_actions
 
 
 def main() -> None:
@@ -108,7 +109,8 @@ def main() -> None:
     with failing_clearly(module):
         if not module.params["plan"] and not module.params["actions"]:
             module.fail_json(msg="neither plan nor actions is set: name the plan or the actions to undo")
-        result = roll_back_actions(module.provider(), module.params, check_mode=module.check_mode)
+        target = ec2_target(module.provider(), module.params["wait_sleep"])
+        result = roll_back_actions(target, module.params, check_mode=module.check_mode)
         if result["failed_actions"]:
             module.fail_json(msg=result.pop("message"), **result)
         module.exit_json(**result)

@@ -14,11 +14,10 @@ from ansible_collections.frugal.cloud.plugins.module_utils.aws import AwsError
 from ansible_collections.frugal.cloud.plugins.module_utils.ec2_verification import (
     DAYS_BEFORE,
     PERIOD,
-    due,
+    accept,
+    ec2_checks,
     metric_name,
-    policies_of,
     split,
-    verify,
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.plan import PlannedAction
 from ansible_collections.frugal.cloud.plugins.module_utils.policy import Policy, PolicyError
@@ -29,6 +28,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import
     Risk,
     Scope,
 )
+from ansible_collections.frugal.cloud.plugins.module_utils.runs import due, results_of
 
 UTC = datetime.timezone.utc
 APPLIED = datetime.datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -105,7 +105,7 @@ def answers(**more: t.Any) -> dict[str, t.Any]:
 def checked(fake_aws: Callable[..., t.Any], policies: dict[str, Policy] | None = None, **more: t.Any) -> t.Any:
     """The verdict on one instance."""
     aws = fake_aws(answers(**more))
-    return verify(aws, [action()], policies or policy(), NOW, {"act-1": BEGUN}).get("act-1")
+    return results_of(ec2_checks(aws, [action()], policies or policy(), NOW, {"act-1": BEGUN})).get("act-1")
 
 
 # -- when --------------------------------------------------------------------------------------------
@@ -178,12 +178,12 @@ def test_a_group_is_whole_healthy_and_of_the_new_type(
 ) -> None:
     aws = fake_aws(answers(autoscaling__describe_auto_scaling_groups=[seen]))
     one = action(kind="asg_instance_type", resource="api")
-    assert verify(aws, [one], policy(checks=["instance_health"]), NOW, {})["act-1"].passed is passed
+    assert results_of(ec2_checks(aws, [one], policy(checks=["instance_health"]), NOW, {}))["act-1"].passed is passed
 
 
 def test_one_listing_for_a_hundred_instances(fake_aws: Callable[..., t.Any]) -> None:
     aws = fake_aws(answers())
-    results = verify(aws, [action(n) for n in range(150)], policy(checks=["instance_health"]), NOW, {})
+    results = ec2_checks(aws, [action(n) for n in range(150)], policy(checks=["instance_health"]), NOW, {})
     assert len(results) == 150
     assert aws.count("ec2:describe_instance_status") == 2
     assert len(aws.asked) == 2
@@ -251,7 +251,7 @@ def test_what_cannot_be_read_at_all_is_no_proof(fake_aws: Callable[..., t.Any]) 
 
 def test_nothing_to_verify_asks_nothing(fake_aws: Callable[..., t.Any]) -> None:
     aws = fake_aws({})
-    assert verify(aws, [], {}, NOW, {}) == {}
+    assert ec2_checks(aws, [], {}, NOW, {}) == {}
     assert aws.asked == []
 
 
@@ -293,5 +293,4 @@ def test_a_name_that_is_none_is_refused_before_anything_is_read(name: str) -> No
 
 
 def test_policies_whose_metrics_can_be_read_pass() -> None:
-    chosen = policy(metrics=["cpu_percent", "memory_percent", "a:b:c"])
-    assert policies_of(chosen.items()) == chosen
+    accept(Policy.from_dict({"verification": {"metrics": ["cpu_percent", "memory_percent", "a:b:c"]}}))

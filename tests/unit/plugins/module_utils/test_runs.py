@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.verification import Check
-from ansible_collections.frugal.cloud.plugins.module_utils.ec2_runs import answer_of, with_watch
-from ansible_collections.frugal.cloud.plugins.module_utils.ec2_verification import Due
+from ansible_collections.frugal.cloud.plugins.module_utils.ec2_runs import ec2_target
 from ansible_collections.frugal.cloud.plugins.module_utils.executor import ActionOutcome, RunResult
 from ansible_collections.frugal.cloud.plugins.module_utils.ledger import VerificationResult
 from ansible_collections.frugal.cloud.plugins.module_utils.plan import PlannedAction
@@ -23,6 +22,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import
     Risk,
     Scope,
 )
+from ansible_collections.frugal.cloud.plugins.module_utils.runs import Due, answer_of, with_watch
 from ansible_collections.frugal.cloud.plugins.module_utils.slo_gate import Watched
 
 UNTIL = datetime.datetime(2026, 6, 16, 12, tzinfo=datetime.timezone.utc)
@@ -60,7 +60,7 @@ def action(number: int) -> PlannedAction:
 )
 def test_what_fails_a_run(fake_aws: Callable[..., t.Any], status: t.Any, reason: str, failures: int) -> None:
     run = RunResult(outcomes=[ActionOutcome.of(action(1), status, reason, "it is gone", changed=False)])
-    answer = answer_of(fake_aws({}), run, 50)
+    answer = answer_of(ec2_target(fake_aws({}), 5.0), run, 50)
     assert answer["failed_actions"] == failures
     if failures:
         assert answer["message"] == "1 of 1 actions failed, the first is i-1: it is gone"
@@ -69,7 +69,7 @@ def test_what_fails_a_run(fake_aws: Callable[..., t.Any], status: t.Any, reason:
 
 
 def test_an_interrupted_run_has_failed(fake_aws: Callable[..., t.Any]) -> None:
-    answer = answer_of(fake_aws({}), RunResult(interrupted="the resources cannot be read"), 50)
+    answer = answer_of(ec2_target(fake_aws({}), 5.0), RunResult(interrupted="the resources cannot be read"), 50)
     assert (answer["failed_actions"], answer["message"]) == (1, "the resources cannot be read")
 
 
