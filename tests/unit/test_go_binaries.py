@@ -42,7 +42,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 class TestRecipe:
     def test_the_committed_modules_are_complete(self) -> None:
-        assert set(go_binaries.names()) >= {"jaeger", "otelcol"}
+        assert set(go_binaries.names()) >= {"helm", "jaeger", "kubecp", "kwok", "otelcol"}
         for name in go_binaries.names():
             of = go_binaries.recipe(name)
             assert of.programs, name
