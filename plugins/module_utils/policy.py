@@ -22,8 +22,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import (
+    BEYOND_MONEY,
     MANAGERS,
     RISK_NAMES,
+    Finding,
     Recommendation,
     canonical_json,
 )
@@ -34,7 +36,7 @@ ALWAYS_PROTECTED = {"frugal:protected": ("true",)}
 REFUSED_MANAGERS = ("terraform", "cloudformation", "eks", "ecs", "spot_fleet")
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 EFFORTS = ("online", "restart", "replace", "migrate")
-FINDINGS = ("over_provisioned", "under_provisioned", "optimized", "idle", "previous_generation", "unknown")
+FINDINGS = t.get_args(Finding)
 CHECKS = ("instance_health", "alarms", "metrics", "slo")
 #: Metrics that verification knows by name; others are named as the cloud names them.
 METRICS = ("cpu_percent", "memory_percent")
@@ -444,7 +446,7 @@ class Policy:
             allowed = RISK_NAMES[self.maximum_risk]
             return "risk", f"its risk is {recommendation.risk.name}; the policy allows at most {allowed}"
         monthly = recommendation.monthly
-        if recommendation.finding != "under_provisioned" and monthly.saving < self.minimum_saving:
+        if recommendation.finding not in BEYOND_MONEY and monthly.saving < self.minimum_saving:
             saves = f"it saves {monthly.saving:.2f} {monthly.currency}/month"
             return "saving", f"{saves}; the policy asks for at least {self.minimum_saving:.2f}"
         return None

@@ -26,9 +26,12 @@ Finding = t.Literal[
     "optimized",
     "idle",
     "previous_generation",
+    "misconfigured",
     "unknown",
 ]
 RISK_NAMES = ("very low", "low", "medium", "high", "very high")
+#: Findings whose change pays by performance or safety: no saving is asked of it.
+BEYOND_MONEY: tuple[Finding, ...] = ("under_provisioned", "misconfigured")
 #: ``managed_by`` values that the core knows; a resource without a manager has ``none``.
 MANAGERS = (
     "none",
@@ -57,6 +60,11 @@ class Scope:
     zone: str = ""
     cluster: str = ""
     namespace: str = ""
+
+    @classmethod
+    def of_service(cls, host: str, service: str) -> Scope:
+        """The scope of one service on one host of the inventory: each has a plan of its own."""
+        return cls("hosts", host, namespace=service)
 
     @property
     def key(self) -> str:

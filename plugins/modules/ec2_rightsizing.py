@@ -35,6 +35,7 @@ notes:
 extends_documentation_fragment:
   - frugal.cloud.aws
   - frugal.cloud.ledger
+  - frugal.cloud.slo_gate
   - frugal.cloud.attributes
 options:
   stage:
@@ -59,35 +60,6 @@ options:
       - Path of the policy file in force now, or the policy itself. A plan made under another policy is refused.
       - The policy of each plan itself where it is not set.
     type: raw
-  slo_prometheus:
-    description:
-      - The Prometheus that has the recorded series of the SLOs which the policy's C(slos) name.
-      - With O(stage=apply) a change whose SLO has too little error budget left, or burns it too fast, waits; it is
-        looked at again during the run. With O(stage=verify) a fast burn since the change began fails it.
-      - Where it is not set, or has no data, the changes that are guarded wait, unless the policy says otherwise.
-    type: dict
-    suboptions:
-      url:
-        description: Its address, such as V(https://prometheus.example.com).
-        type: str
-        required: true
-      username:
-        description: User for basic authentication.
-        type: str
-      password:
-        description: Password for basic authentication.
-        type: str
-      bearer_token:
-        description: Token to send as bearer.
-        type: str
-      validate_certs:
-        description: Whether its TLS certificate is checked.
-        type: bool
-        default: true
-      refresh_seconds:
-        description: For how long an answer is used before Prometheus is asked again during a run.
-        type: float
-        default: 30.0
   max_in_flight:
     description: How many instances and groups are changed at the same time.
     type: int

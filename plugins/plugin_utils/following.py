@@ -9,10 +9,12 @@ and displays each line, which a terminal shows live and AWX keeps as events.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
 import typing as t
+from collections.abc import Iterator
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -24,6 +26,12 @@ display = Display()
 INTERVAL = 0.25
 
 
+def prefix_of(variables: t.Mapping[str, t.Any]) -> str:
+    """What lines begin with: the host, where there may be several."""
+    host = str(variables.get("inventory_hostname", ""))
+    return "" if host in ("localhost", "") else f"[{host}] "
+
+
 class FollowingAction(ActionBase):  # type: ignore[misc]
     """Runs the module of the same name; ``summary`` turns its result into lines to show at the end."""
 
@@ -32,8 +40,7 @@ class FollowingAction(ActionBase):  # type: ignore[misc]
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         del tmp
         variables = task_vars or {}
-        host = str(variables.get("inventory_hostname", ""))
-        prefix = "" if host in ("localhost", "") else f"[{host}] "
+        prefix = prefix_of(variables)
         if self._connection.transport == "local":
             outcome = self._followed(variables, prefix)
         else:
@@ -45,26 +52,37 @@ class FollowingAction(ActionBase):  # type: ignore[misc]
                 display.display("\n".join(prefix + line for line in text))
         return result
 
+    def show(self, line: str) -> None:
+        """Display a line for people."""
+        display.display(line)
+
     def summary(self, result: t.Mapping[str, t.Any]) -> t.Sequence[str]:
         """Lines to show when the module has succeeded."""
         return ()
 
     def _followed(self, variables: dict[str, t.Any], prefix: str) -> dict[str, t.Any]:
-        handle, path = tempfile.mkstemp(prefix="frugal-progress-")
-        os.close(handle)
-        finished = threading.Event()
-        follower = threading.Thread(target=follow, args=(path, finished, prefix), daemon=True)
-        # A worker process runs one task, and its local connection hands its environment on.
-        os.environ[ENVIRONMENT_VARIABLE] = path
-        follower.start()
-        try:
+        with progress_shown(prefix):
             outcome: dict[str, t.Any] = self._execute_module(task_vars=variables)
             return outcome
-        finally:
-            finished.set()
-            follower.join()
-            os.environ.pop(ENVIRONMENT_VARIABLE, None)
-            os.unlink(path)
+
+
+@contextlib.contextmanager
+def progress_shown(prefix: str) -> Iterator[None]:
+    """Display the progress of what runs inside, on this machine, while it runs."""
+    handle, path = tempfile.mkstemp(prefix="frugal-progress-")
+    os.close(handle)
+    finished = threading.Event()
+    follower = threading.Thread(target=follow, args=(path, finished, prefix), daemon=True)
+    # A worker process runs one task, and its local connection hands its environment on.
+    os.environ[ENVIRONMENT_VARIABLE] = path
+    follower.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        follower.join()
+        os.environ.pop(ENVIRONMENT_VARIABLE, None)
+        os.unlink(path)
 
 
 def follow(path: str, finished: threading.Event, prefix: str) -> None:

@@ -43,8 +43,9 @@ def money(amount: float | None, currency: str = "USD") -> str:
 
 
 def change(before: t.Mapping[str, t.Any], after: t.Mapping[str, t.Any]) -> str:
-    """``m5.2xlarge -> m6i.large``."""
-    return ", ".join(f"{before.get(key, '-')} -> {after[key]}" for key in after)
+    """``m5.2xlarge -> m6i.large``; with names where the values alone would not tell: ``maxmemory 0 -> 64mb``."""
+    named = {key: "" if key == "instance_type" else f"{key} " for key in after}
+    return ", ".join(f"{named[key]}{before.get(key, '-')} -> {after[key]}" for key in after)
 
 
 def reason(recommendation: t.Mapping[str, t.Any]) -> str:
@@ -111,7 +112,8 @@ def undone_lines(result: t.Mapping[str, t.Any]) -> list[str]:
 
 def _head(result: t.Mapping[str, t.Any], what: str) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in sorted(result["by_status"].items()) if count)
-    return f"{result['scope']}: {counts or 'nothing to do'}; {what} ({result['api']['requests']} API requests)"
+    asked = f" ({result['api']['requests']} API requests)" if "api" in result else ""
+    return f"{result['scope']}: {counts or 'nothing to do'}; {what}{asked}"
 
 
 def _outcome_line(outcome: t.Mapping[str, t.Any], back: bool = False) -> str:

@@ -70,7 +70,7 @@ def test_other_money() -> None:
 
 def test_changes_and_reasons() -> None:
     assert change({"instance_type": "m5.2xlarge"}, {"instance_type": "m6i.large"}) == "m5.2xlarge -> m6i.large"
-    assert change({}, {"size": 3}) == "- -> 3"
+    assert change({}, {"size": 3}) == "size - -> 3"
     item = {"reasons": ["m6i.large: memory binds", "more"], "proposed": {"instance_type": "m6i.large"}}
     assert reason(item) == "memory binds"
     assert reason({"reasons": ["it is idle"], "proposed": {"instance_type": "m6i.large"}}) == "it is idle"
