@@ -157,6 +157,7 @@ def virtual_environment(name: str) -> Path:
         shutil.rmtree(path, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(path)], check=True)
         _install(path, pins)
+        _compile(path)
         complete.touch()
         print(f"Python packages are set up, {time.monotonic() - started:.0f} s", flush=True)
     return path
@@ -185,6 +186,17 @@ def _install(path: Path, pins: Path) -> None:
     done = subprocess.run([*pip, "-r", str(pins)], check=False)
     if done.returncode:
         raise SetupError(f"pip could not install {pins.relative_to(ROOT)}: its message is above")
+
+
+def _compile(path: Path) -> None:
+    """Keep the packages' bytecode: tests start thousands of processes that import them.
+
+    Ansible compiles collections itself, without keeping what it compiled.
+    """
+    for packages in path.glob("lib/python*/site-packages"):
+        words = ["-m", "compileall", "-q", "-j", "0", "-x", "/(ansible_collections|tests?)/", str(packages)]
+        # Some packages hold templates that are no Python; what cannot be compiled is compiled when it is needed.
+        subprocess.run([str(path / "bin" / "python"), *words], capture_output=True, check=False)
 
 
 def link(path: Path, target: Path) -> None:
