@@ -19,6 +19,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.host_files import (
     inside,
     user_id,
 )
+from ansible_collections.frugal.cloud.plugins.module_utils.host_kept import DIRECTORY
 from ansible_collections.frugal.cloud.plugins.module_utils.host_service import Command, Probe, Request
 
 Options = t.Mapping[str, t.Any]
@@ -58,7 +59,14 @@ SERVICE_CONFIG: dict[str, dict[str, t.Any]] = {
     "start": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": False},
     "probe": {"type": "dict", "options": PROBE},
+    "previous": {"type": "bool", "default": False},
+    "keep": {"type": "bool", "default": True},
+    "keep_directory": {"type": "path", "default": DIRECTORY},
+    "managed_by": {"type": "str", "default": ""},
+    "run": {"type": "str", "default": ""},
 }
+#: options that the way back takes from its record
+NOT_WITH_PREVIOUS = ("files", "purge", "validate", "reload", "probe", "start", "restart")
 
 
 def secrets(options: Options) -> set[str]:
@@ -80,6 +88,15 @@ def request(options: Options, *, check: bool) -> Request:
     for option in ("start", "restart"):
         if options[option] and not options["unit"]:
             raise HostError(f"{option} is true and unit is missing: name the systemd unit")
+    if options["previous"]:
+        given = [name for name in NOT_WITH_PREVIOUS if options[name]] + (["keep"] if not options["keep"] else [])
+        if given:
+            raise HostError(
+                f"previous is true and {given[0]} is set: the files of before come with how they were loaded, "
+                "so name only root and unit"
+            )
+    if not os.path.isabs(options["keep_directory"]):
+        raise HostError(f"keep_directory is {options['keep_directory']!r}: give the absolute path of a folder")
     # In check mode, users and groups may be made by an earlier task that was only predicted.
     missing = -1 if check else None
     uid, gid = user_id(options["owner"], missing=missing), group_id(options["group"], missing=missing)
@@ -96,6 +113,10 @@ def request(options: Options, *, check: bool) -> Request:
         start=options["start"],
         restart=options["restart"],
         check=check,
+        keep=os.path.normpath(options["keep_directory"]),
+        forget=not options["keep"],
+        managed_by=options["managed_by"],
+        run=options["run"],
     )
 
 

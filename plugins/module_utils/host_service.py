@@ -23,7 +23,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from ansible_collections.frugal.cloud.plugins.module_utils import host_files
+from ansible_collections.frugal.cloud.plugins.module_utils import host_files, host_kept
 from ansible_collections.frugal.cloud.plugins.module_utils.host_files import HostError
 
 #: longest run of one command (seconds)
@@ -88,6 +88,13 @@ class Request:
     #: restart the unit even when no file changed
     restart: bool = False
     check: bool = False
+    #: folder of the records of what files were before; none are kept where it is empty
+    keep: str = ""
+    #: remove the record in place of keeping one
+    forget: bool = False
+    #: which role and which run ask, for the record
+    managed_by: str = ""
+    run: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +109,10 @@ class Outcome:
     #: ``""``, ``reloaded``, ``restarted`` or ``started``
     service: str = ""
     diff: tuple[dict[str, str], ...] = ()
+    #: folders of programs that the way back needs
+    previous_versions: tuple[str, ...] = ()
+    #: why there is nothing to go back to, where that was asked for
+    reason: str = ""
 
 
 def apply(request: Request) -> Outcome:
@@ -112,7 +123,32 @@ def apply(request: Request) -> Outcome:
     if request.check:
         return _apply(request)
     with host_files.locked(request.root):
-        return _apply(request)
+        outcome = _apply(request)
+        if request.forget:
+            host_kept.forget(request.keep, request.root, request.unit)
+        return outcome
+
+
+def go_back(request: Request) -> Outcome:
+    """Bring the files of a service to what they were before they were changed last, and load them.
+
+    Of the request, ``root``, ``unit``, ``keep`` and ``check`` count: the rest is as it was with those files.
+
+    :raises HostError: when that cannot be; files and service are as before then.
+    """
+    with contextlib.nullcontext() if request.check else host_files.locked(request.root):
+        broken = host_files.unfinished(request.root)
+        if not request.check:
+            host_files.recover(request.root)
+        record = host_kept.read(request.keep, request.root, request.unit)
+        if record is None or record.previous is None:
+            return Outcome(changed=broken, recovered=broken, reason=record.reason if record else host_kept.NEVER)
+        changes = host_kept.changes_back(record)
+        restart = bool(changes) and any(old.restart for old in record.previous.files)
+        old_way = _with_how(request, record.previous.how, restart=restart, start=record.previous.running)
+        now = dataclasses.replace(record, how=record.previous.how, previous=None, reason=host_kept.TAKEN)
+        outcome = _change(old_way, changes, broken, now)
+        return outcome if changes else dataclasses.replace(outcome, reason=host_kept.SAME)
 
 
 def _apply(request: Request) -> Outcome:
@@ -121,6 +157,29 @@ def _apply(request: Request) -> Outcome:
     if not request.check:
         host_files.recover(request.root)
     changes = host_files.changes_for(request.root, request.files, request.purge)
+    keep = bool(request.keep) and not request.forget
+    record = host_kept.read(request.keep, request.root, request.unit) if keep else None
+    if changes and keep:
+        record = host_kept.after_change(
+            record,
+            host_kept.Record(
+                *(request.root, request.unit, request.managed_by, request.run, time.time()),
+                how=_how(request),
+                previous=None,
+            ),
+            changes,
+            running=bool(request.unit) and unit_state(request.unit).running,
+            # Nobody knows which port it had; the tools are those of now.
+            fallback={**_how(request), "probe": None},
+        )
+        return _change(request, changes, broken, record)
+    return dataclasses.replace(_change(request, changes, broken, None), previous_versions=host_kept.versions(record))
+
+
+def _change(
+    request: Request, changes: tuple[host_files.Change, ...], broken: bool, record: host_kept.Record | None
+) -> Outcome:
+    """Make the changes, and ``record`` with them."""
     service = _Service(request)
     outcome = Outcome(
         changed=bool(changes) or broken,
@@ -128,23 +187,70 @@ def _apply(request: Request) -> Outcome:
         removed=tuple(change.path for change in changes if change.wanted is None),
         recovered=broken,
         diff=tuple(host_files.shown(change) for change in changes),
+        previous_versions=host_kept.versions(record),
     )
     step = service.step(changes, broken)
+    recorded: tuple[host_files.Change, ...] = ()
+    if record and not request.check and host_kept.make_directory(request.keep):
+        recorded = (host_kept.change_of(request.keep, record),)
     if changes:
-        outcome = dataclasses.replace(outcome, validated=_transact(request, changes, service, step))
+        try:
+            validated = _transact(request, changes, recorded, service, step)
+        except BaseException:
+            if recorded:
+                host_kept.tidy(request.keep)
+            raise
+        outcome = dataclasses.replace(outcome, validated=validated)
     elif step and not request.check:
         service.do(step)
     return dataclasses.replace(outcome, changed=outcome.changed or bool(step), service=DONE.get(step, ""))
 
 
-def _transact(request: Request, changes: tuple[host_files.Change, ...], service: _Service, step: str) -> bool:
-    """Stage, validate, swap, load, probe; returns whether the service's own tool looked at the files."""
+def _how(request: Request) -> dict[str, t.Any]:
+    """How files are validated, loaded and probed, as plain data."""
+    return {
+        "rights": dataclasses.asdict(request.rights),
+        "validate": request.validate,
+        "search_path": request.search_path,
+        "reload": request.reload,
+        "probe": dataclasses.asdict(request.probe) if request.probe else None,
+    }
+
+
+def _with_how(request: Request, how: t.Mapping[str, t.Any], *, restart: bool, start: bool) -> Request:
+    """The request with what :func:`_how` noted."""
+    probe = how["probe"]
+    return dataclasses.replace(
+        request,
+        rights=host_files.FolderRights(**how["rights"]),
+        validate=tuple(tuple(command) for command in how["validate"]),
+        search_path=tuple(how["search_path"]),
+        reload=tuple(tuple(command) for command in how["reload"]),
+        probe=Probe(**{**probe, "command": tuple(probe["command"]), "status": tuple(probe["status"])})
+        if probe
+        else None,
+        restart=restart,
+        start=start,
+    )
+
+
+def _transact(
+    request: Request,
+    changes: tuple[host_files.Change, ...],
+    recorded: tuple[host_files.Change, ...],
+    service: _Service,
+    step: str,
+) -> bool:
+    """Stage, validate, swap, load, probe; returns whether the service's own tool looked at the files.
+
+    ``recorded`` comes and goes with ``changes``, and is not looked at.
+    """
     with contextlib.ExitStack() as stack:
         work = ""
         if request.check:  # beside the root would be a change
             work = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(prefix="frugal-check-")), "work")
             os.chmod(os.path.dirname(work), 0o711)
-        transaction = host_files.Transaction(request.root, changes, request.rights, work)
+        transaction = host_files.Transaction(request.root, (*changes, *recorded), request.rights, work)
         transaction.stage()
         try:
             validated = _validate(request, transaction.staged, changes)

@@ -17,9 +17,13 @@ description:
     in place, loaded, and the service is probed. When any of that fails, the old files are put back and loaded again,
     and the module fails with one sentence that holds what the tool or the service said.
   - A run that was killed half-way, or a machine that lost power, is repaired by the next run from its journal.
+  - What the files were before the last change is kept, in files that only root can read, and O(previous=true) goes back
+    to it - one step.
   - Needs nothing but Python 3.9 on the host. Runs there as a user that may write O(root).
 extends_documentation_fragment:
   - frugal.cloud.attributes
+  - frugal.cloud.service_config
+  - frugal.cloud.service_config.keep_directory
 attributes:
   platform:
     description: Where it runs - on the host whose service is configured.
@@ -148,6 +152,14 @@ options:
         description: Whether the certificate of O(probe.url) has to be valid.
         type: bool
         default: true
+  previous:
+    description:
+      - Go back to what the files of O(root) and O(unit) were before they were changed last. They are validated, loaded
+        and probed as they were then, and when that fails, everything stays as it is.
+      - A program of another version comes back with its link, as long as its folder is there; packages stay.
+      - RV(reason) says why there is nothing to go back to. Of the other options, only O(keep_directory) counts.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -164,6 +176,12 @@ EXAMPLES = r"""
     unit: prometheus.service
     reload: [systemctl, reload, prometheus]
     probe: {url: "http://127.0.0.1:9090/-/ready"}
+
+- name: Take the last change back
+  frugal.cloud.service_config:
+    root: /etc/prometheus
+    unit: prometheus.service
+    previous: true
 """
 
 RETURN = r"""
@@ -194,7 +212,20 @@ service:
   returned: success
   type: str
   sample: reloaded
+previous_versions:
+  description: Folders below C(/opt) that the way back needs.
+  returned: success
+  type: list
+  elements: str
+  sample: [/opt/jaeger-2.13.0]
+reason:
+  description: Why there was nothing to go back to, as the end of a sentence; empty where O(previous) is false.
+  returned: success
+  type: str
+  sample: it went back already, and one step is all that is kept
 """
+
+import dataclasses
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frugal.cloud.plugins.module_utils import host_options, host_service
@@ -208,18 +239,11 @@ def main() -> None:
     module.no_log_values.clear()
     module.no_log_values.update(host_options.secrets(module.params))
     try:
-        outcome = host_service.apply(host_options.request(module.params, check=module.check_mode))
+        request = host_options.request(module.params, check=module.check_mode)
+        outcome = host_service.go_back(request) if module.params["previous"] else host_service.apply(request)
     except HostError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=outcome.changed,
-        written=list(outcome.written),
-        removed=list(outcome.removed),
-        validated=outcome.validated,
-        recovered=outcome.recovered,
-        service=outcome.service,
-        diff=list(outcome.diff),
-    )
+    module.exit_json(**dataclasses.asdict(outcome))
 
 
 if __name__ == "__main__":

@@ -179,6 +179,36 @@ def test_a_broken_configuration_is_refused_and_the_old_one_serves(site: Site) ->
     assert changes(succeeded(site, "apply", "--tags", "prometheus_configure")) == []
 
 
+def test_an_apply_is_taken_back(site: Site) -> None:
+    everything = (
+        "sh",
+        "-c",
+        "cat /etc/prometheus/prometheus.yml /etc/prometheus/rules/* /etc/prometheus/secrets/* 2>&1",
+    )
+    before = site.scenario["mon1"].run(*everything, check=False)
+    site.write({"prometheus_external_labels": {"site": "wrong"}, "prometheus_secret_files": {"token": "hunter2-token"}})
+    succeeded(site, "apply", "--tags", "prometheus_configure")
+    site.write()
+    changed = site.scenario["mon1"].run(*everything, check=False)
+    assert "site: wrong" in changed
+    monitoring = "frugal.cloud.monitoring"
+    predicted = site.play("rollback", "--check", "--diff", playbook=monitoring)
+    assert "-    site: wrong" in predicted.stdout, predicted.stdout[-3000:]
+    assert "prometheus.service: would go back to before" in predicted.stdout
+    assert site.scenario["mon1"].run(*everything, check=False) == changed
+    done = site.play("rollback", "--diff", playbook=monitoring)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "prometheus.service: went back to before" in done.stdout
+    assert "otel-collector.service: skipped, the last apply did not change it" in done.stdout
+    assert f"{SERVICE}.service: skipped, the last apply did not change it" in done.stdout
+    assert "hunter2" not in predicted.stdout + done.stdout
+    assert site.scenario["mon1"].run(*everything, check=False) == before
+    assert site.query("up")
+    again = site.play("rollback", playbook=monitoring)
+    assert "prometheus.service: skipped, it went back already" in again.stdout
+    assert changes(again) == []
+
+
 def test_an_unreachable_target_is_named(site: Site) -> None:
     site.scenario["app1"].run("systemctl", "stop", f"{SERVICE}.service")
     # the site's own playbook would start it again

@@ -19,7 +19,9 @@ from ansible_collections.frugal.cloud.plugins.module_utils.host_files import Hos
 
 PLUGINS = Path(__file__).resolve().parents[5] / "plugins"
 HOST_FILES = sorted((PLUGINS / "module_utils").glob("host_*.py"))
-HOST_MODULES = [PLUGINS / "modules" / "service_config.py", PLUGINS / "modules" / "prometheus_textfile.py"]
+HOST_MODULES = [
+    PLUGINS / "modules" / f"{name}.py" for name in ("service_config", "service_config_info", "prometheus_textfile")
+]
 
 
 def options(**given: t.Any) -> dict[str, t.Any]:
@@ -68,6 +70,9 @@ def test_everything_becomes_a_request() -> None:
         ({"probe": {"port": 1, "url": "http://x"}}, "probe has url and port: give one of url, port and command"),
         ({"probe": {"url": "x"}}, "probe.url is 'x': give an address that begins with http://"),
         ({"probe": {"port": 1, "timeout": 0.0}}, "probe.timeout is 0: give a number of seconds above 0"),
+        ({"previous": True, "purge": ["*"]}, "previous is true and purge is set"),
+        ({"previous": True, "keep": False}, "previous is true and keep is set"),
+        ({"keep_directory": "kept"}, "keep_directory is 'kept': give the absolute path of a folder"),
         ({"owner": "nobody-here"}, "owner is 'nobody-here': there is no such user on this host"),
     ],
 )
@@ -103,7 +108,8 @@ def test_results_hold_no_secret_and_all_the_rest(tmp_path: Path) -> None:
         {"path": "part.yml", "content": "key: abc-secret\nlevel: debug\n", "secret_values": ["abc-secret"]},
         {"path": "main.yml", "content": "level: info\n"},
     ]
-    result = run_module("service_config", root=str(tmp_path / "etc"), files=files, _ansible_diff=True)
+    where = {"root": str(tmp_path / "etc"), "keep_directory": str(tmp_path / "kept")}
+    result = run_module("service_config", **where, files=files, _ansible_diff=True)
     assert result["changed"], result
     assert "hunter2" not in result["raw"]
     assert "abc-secret" not in result["raw"]
@@ -114,13 +120,38 @@ def test_results_hold_no_secret_and_all_the_rest(tmp_path: Path) -> None:
         "key: ********\nlevel: debug\n",
         "level: info\n",
     ]
-    assert not run_module("service_config", root=str(tmp_path / "etc"), files=files)["changed"]
+    assert not run_module("service_config", **where, files=files)["changed"]
+
+
+def test_a_step_back_by_the_module_and_what_it_says(tmp_path: Path) -> None:
+    where = {"root": str(tmp_path / "etc"), "keep_directory": str(tmp_path / "kept")}
+    for level in ("info", "debug"):
+        files = [
+            {"path": "main.yml", "content": f"level: {level}\n"},
+            {"path": "key", "content": f"hunter2-{level}\n", "secret": True, "mode": "0600"},
+        ]
+        run_module("service_config", **where, files=files, managed_by="shop", run="r1" if level == "info" else "r2")
+    (listed,) = run_module("service_config_info", keep_directory=where["keep_directory"])["services"]
+    # No unit ran with the first configuration, but the second was a change of it.
+    assert (listed["previous"], listed["managed_by"], listed["run"]) == (True, "shop", "r2")
+    assert listed["files"] == [str(tmp_path / "etc" / name) for name in ("main.yml", "key")]
+    nothing = run_module("service_config_info", keep_directory=where["keep_directory"], managed_by=["other"])
+    assert nothing["services"] == []
+    result = run_module("service_config", **where, previous=True, _ansible_diff=True)
+    assert (tmp_path / "etc" / "main.yml").read_text() == "level: info\n"
+    assert (tmp_path / "etc" / "key").read_text() == "hunter2-info\n"
+    assert "hunter2" not in result["raw"]
+    assert "level: info" in result["raw"]
+    again = run_module("service_config", **where, previous=True)
+    assert not again["changed"]
+    assert again["reason"] == "it went back already, and one step is all that is kept"
 
 
 def test_a_refusal_is_a_message_without_a_traceback(tmp_path: Path) -> None:
     result = run_module(
         "service_config",
         root=str(tmp_path / "etc"),
+        keep_directory=str(tmp_path / "state" / "kept"),
         files=[{"path": "main.yml", "content": "x\n"}],
         validate=[["sh", "-c", "echo line 1 is wrong; exit 1"]],
     )
