@@ -79,7 +79,7 @@ pins: setup ## Renew the pins of requirements, *.txt from *.in
 	      tests/requirements/$$name.in; } > build/$$name.txt; \
 	  mv build/$$name.txt tests/requirements/$$name.txt; \
 	done
-	@for list in tests/requirements/sample_service:3.11 roles/otel_instrumentation/files/python:3.9; do \
+	@for list in tests/requirements/sample_service:3.11 tests/requirements/reference_site:3.11 roles/otel_instrumentation/files/python:3.9; do \
 	  name=$${list%:*}; \
 	  { echo "# Made by make pins from $$(basename $$name).in: change that file."; \
 	    $(DEV)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --generate-hashes \

@@ -31,7 +31,11 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTRUMENTATION = ROOT / "roles" / "otel_instrumentation"
-WHEEL_LISTS = (ROOT / "tests" / "requirements" / "sample_service.txt", INSTRUMENTATION / "files" / "python.txt")
+WHEEL_LISTS = (
+    ROOT / "tests" / "requirements" / "sample_service.txt",
+    ROOT / "tests" / "requirements" / "reference_site.txt",
+    INSTRUMENTATION / "files" / "python.txt",
+)
 NODE = ROOT / "tests" / "node"
 #: the Python of Debian 12, which test hosts run
 HOST_PYTHON = "3.11"
