@@ -13,12 +13,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing as t
-import urllib.error
-import urllib.parse
 from collections.abc import Sequence
 
-from ansible.module_utils.urls import open_url
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
+from ansible_collections.frugal.cloud.plugins.module_utils.observe.http_api import HttpApi, ServerError, reason
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.trace_files import (
     TraceFileError,
     TraceReader,
@@ -31,11 +29,9 @@ from ansible_collections.frugal.cloud.plugins.module_utils.spans import SpanBuil
 BATCH = 400
 #: A window of this many µs is not halved any more.
 SHORTEST = 1_000_000
-#: Bytes that one answer may have.
-MAXIMUM_ANSWER = 1024**3
 
 
-class JaegerError(Exception):
+class JaegerError(ServerError):
     """One sentence: which server, what it said, what to do."""
 
 
@@ -52,7 +48,7 @@ class Window:
         return Window(middle, self.end), Window(self.start, middle)
 
 
-class Jaeger:
+class Jaeger(HttpApi):
     """A Jaeger query service: ``url``, optional basic authentication or bearer token, and certificate checks."""
 
     def __init__(
@@ -65,25 +61,23 @@ class Jaeger:
         ca_path: str = "",
         timeout: int = 60,
     ) -> None:
-        self.url = url.rstrip("/")
-        headers = {"Accept": "application/json"}
-        if bearer_token:
-            headers["Authorization"] = f"Bearer {bearer_token}"
-        self._options: dict[str, t.Any] = {
-            "url_username": username or None,
-            "url_password": password or None,
-            "force_basic_auth": bool(username),
-            "validate_certs": validate_certs,
-            "ca_path": ca_path or None,
-            "timeout": timeout,
-            "headers": headers,
-        }
-        self.requests = 0
+        super().__init__(
+            "Jaeger",
+            url,
+            hint="set jaeger_username and jaeger_password, or jaeger_bearer_token",
+            error=JaegerError,
+            username=username,
+            password=password,
+            bearer_token=bearer_token,
+            validate_certs=validate_certs,
+            ca_path=ca_path,
+            timeout=timeout,
+        )
 
     def services(self) -> list[str]:
         """Names of all services that Jaeger knows. :raises JaegerError: one sentence."""
         try:
-            names = json.loads(self._get("/api/services", {}))["data"]
+            names = json.loads(self.get("/api/services"))["data"]
         except (ValueError, KeyError, TypeError):
             raise JaegerError(f"{self.url} is no Jaeger: /api/services has no list of services") from None
         return sorted(str(name) for name in names or ())
@@ -98,9 +92,7 @@ class Jaeger:
         known = self.services()
         unknown = sorted(set(services) - set(known))
         if unknown:
-            raise JaegerError(
-                f"Jaeger at {self.url} knows no service {unknown[0]!r}: it has {', '.join(known[:20]) or 'none'}"
-            )
+            self.fail(f"knows no service {unknown[0]!r}: it has {', '.join(known[:20]) or 'none'}")
         asked = list(dict.fromkeys(services)) or known
         warnings: list[str] = []
         before = builder.traces
@@ -144,39 +136,12 @@ class Jaeger:
 
     def _search(self, service: str, window: Window, limit: int) -> list[t.Any]:
         query = {"service": service, "start": window.start, "end": window.end, "limit": limit}
-        content = self._get("/api/traces", query)
+        content = self.get("/api/traces", query)
         try:
             answer = decode_answer(content)
         except deps.msgspec.DecodeError as error:
-            raise JaegerError(f"Jaeger at {self.url} answered something that is no list of traces: {error}") from error
+            self.fail(f"answered something that is no list of traces: {error}", error)
         if answer.data is None:
-            raise JaegerError(f"Jaeger at {self.url} refused the search for {service}: {_errors(answer.errors)}")
+            why = reason({"errors": answer.errors}) or "no reason given"
+            self.fail(f"refused the search for {service}: {why}")
         return t.cast("list[t.Any]", answer.data)
-
-    def _get(self, path: str, query: dict[str, t.Any]) -> bytes:
-        self.requests += 1
-        url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        try:
-            with open_url(url, method="GET", **self._options) as answer:
-                content = t.cast("bytes", answer.read(MAXIMUM_ANSWER + 1))
-        except urllib.error.HTTPError as error:
-            hint = "; set jaeger_username and jaeger_password, or jaeger_bearer_token" * (error.code in (401, 403))
-            raise JaegerError(f"Jaeger at {self.url} answered {error.code}: {_reason(error)}{hint}") from error
-        except (OSError, ValueError) as error:
-            raise JaegerError(f"Jaeger at {self.url} cannot be read: {error}") from error
-        if len(content) > MAXIMUM_ANSWER:
-            raise JaegerError(f"Jaeger at {self.url} answered more than 1 GiB: shorten the window")
-        return content
-
-
-def _errors(errors: t.Any) -> str:
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        return str(errors[0].get("msg") or errors[0])
-    return "no reason given"
-
-
-def _reason(error: urllib.error.HTTPError) -> str:
-    try:
-        return _errors(json.loads(error.read())["errors"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return str(error.reason)

@@ -12,12 +12,10 @@ from __future__ import annotations
 import datetime
 import json
 import typing as t
-import urllib.error
-import urllib.parse
 from collections.abc import Mapping, Sequence
 
-from ansible.module_utils.urls import open_url
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
+from ansible_collections.frugal.cloud.plugins.module_utils.observe.http_api import HttpApi, ServerError, reason
 from ansible_collections.frugal.cloud.plugins.module_utils.resources import STATISTICS, FleetUsage
 
 if t.TYPE_CHECKING:
@@ -50,11 +48,11 @@ CONNECTION_OPTIONS: dict[str, dict[str, t.Any]] = {
 Series: t.TypeAlias = "tuple[Mapping[str, str], list[tuple[float, float]]]"
 
 
-class PrometheusError(Exception):
+class PrometheusError(ServerError):
     """One sentence: which server, what it said, what to do."""
 
 
-class Prometheus:
+class Prometheus(HttpApi):
     """A Prometheus server: ``url``, optional basic authentication or bearer token, and certificate checks.
 
     A user and password in ``url`` serve where none are given, and are not part of any sentence.
@@ -69,14 +67,17 @@ class Prometheus:
         validate_certs: bool = True,
         timeout: int = 60,
     ) -> None:
-        parts = urllib.parse.urlsplit(url)
-        self.url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
-        self._username = username or urllib.parse.unquote(parts.username or "")
-        self._password = password or urllib.parse.unquote(parts.password or "")
-        self._headers = {"Authorization": f"Bearer {bearer_token}"} if bearer_token else {}
-        self._validate_certs = validate_certs
-        self._timeout = timeout
-        self.requests = 0
+        super().__init__(
+            "Prometheus",
+            url,
+            hint="set its username and password, or its bearer_token",
+            error=PrometheusError,
+            username=username,
+            password=password,
+            bearer_token=bearer_token,
+            validate_certs=validate_certs,
+            timeout=timeout,
+        )
 
     @classmethod
     def from_options(cls, options: Mapping[str, t.Any], timeout: int = 60) -> Prometheus:
@@ -109,36 +110,15 @@ class Prometheus:
         ]
 
     def _ask(self, path: str, arguments: Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-        self.requests += 1
+        content = self.post(f"/api/v1/{path}", arguments)
         try:
-            with open_url(
-                f"{self.url}/api/v1/{path}",
-                method="POST",
-                data=urllib.parse.urlencode(arguments),
-                headers={**self._headers, "Content-Type": "application/x-www-form-urlencoded"},
-                url_username=self._username or None,
-                url_password=self._password or None,
-                force_basic_auth=bool(self._username),
-                validate_certs=self._validate_certs,
-                timeout=self._timeout,
-            ) as answer:
-                data = json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            hint = "; set its username and password, or its bearer_token" if error.code in (401, 403) else ""
-            raise PrometheusError(f"Prometheus at {self.url} answered {error.code}: {_reason(error)}{hint}") from error
-        except (OSError, ValueError) as error:
-            raise PrometheusError(f"Prometheus at {self.url} cannot be read: {error}") from error
+            data = json.loads(content)
+        except ValueError as error:
+            self.fail(f"cannot be read: {error}", error)
         if not isinstance(data, dict) or data.get("status") != "success":
-            said = data.get("error") if isinstance(data, dict) else "its answer is not that of a Prometheus"
-            raise PrometheusError(f"Prometheus at {self.url} refused a query: {said}")
+            said = reason(data) if isinstance(data, dict) else "its answer is not that of a Prometheus"
+            self.fail(f"refused a query: {said}")
         return t.cast("list[dict[str, t.Any]]", data["data"]["result"])
-
-
-def _reason(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.loads(error.read())["error"])
-    except (ValueError, KeyError, TypeError, OSError):
-        return str(error.reason)
 
 
 def read_memory(
