@@ -79,11 +79,13 @@ pins: setup ## Renew the pins of requirements, *.txt from *.in
 	      tests/requirements/$$name.in; } > build/$$name.txt; \
 	  mv build/$$name.txt tests/requirements/$$name.txt; \
 	done
-	@for list in tests/requirements/sample_service:3.11 tests/requirements/reference_site:3.11 roles/otel_instrumentation/files/python:3.9; do \
-	  name=$${list%:*}; \
+	@# pip takes what markers ask for from the Python that it runs in, and hosts have another: their own list has none.
+	@for list in tests/requirements/sample_service:3.11:--universal roles/otel_instrumentation/files/python:3.9:--universal \
+	  tests/requirements/reference_site:3.11.2:--python-platform=linux; do \
+	  IFS=: read -r name version platform <<< "$$list"; \
 	  { echo "# Made by make pins from $$(basename $$name).in: change that file."; \
-	    $(DEV)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --generate-hashes \
-	      --python-version $${list#*:} $$name.in; } > build/pins.txt; \
+	    $(DEV)/uv pip compile --quiet --upgrade $$platform --no-header --no-annotate --generate-hashes \
+	      --python-version $$version $$name.in; } > build/pins.txt; \
 	  mv build/pins.txt $$name.txt; \
 	done
 

@@ -1,0 +1,238 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reference site on two test hosts: ``app1`` has the shop and PostgreSQL, ``cache1`` is for caches.
+
+``caching`` is what an operator's inventory says to ``frugal.cloud.caching``. ``STATES`` are the ways in which the
+shop can be run afterwards: each is a set of its environment's variables and the address that customers use, so that
+one pair of hosts is measured before and after, and each layer alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from ansible_collections.frugal.cloud.tests.hosts.scenario import Scenario
+from ansible_collections.frugal.cloud.tests.reference_site import load
+
+FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
+HOSTS = ("app1", "cache1")
+NAME = "shop.example.com"
+#: secrets of these tests alone
+DATABASE_PASSWORD = "database-of-the-tests"
+STAFF_TOKEN = "staff-of-the-tests"
+PURGE_TOKEN = "purge-token-of-the-tests"
+REDIS_PASSWORD = "redis-of-the-tests"
+SHOP_PORT, POSTGRESQL_PORT, PGBOUNCER_PORT, QUERY_CACHE_PORT = 8000, 5432, 6432, 9999
+REDIS_PORT, VARNISH_PORT = 6379, 6081
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What the shop uses."""
+
+    database_port: int = POSTGRESQL_PORT
+    redis: bool = False
+    varnish: bool = False
+
+
+STATES: Mapping[str, State] = {
+    "before": State(),
+    "pool": State(PGBOUNCER_PORT),
+    "query cache": State(QUERY_CACHE_PORT),
+    "application cache": State(redis=True),
+    "HTTP cache": State(varnish=True),
+    "after": State(PGBOUNCER_PORT, redis=True, varnish=True),
+}
+
+
+def caching(app: str, cache: str) -> tuple[dict[str, list[str]], dict[str, t.Any]]:
+    """An operator's groups and variables for ``frugal.cloud.caching``; ``app`` and ``cache`` are addresses."""
+    groups = {"pgbouncer": ["app1"], "query_cache": ["app1"], "redis": ["cache1"], "varnish": ["cache1"]}
+    return groups, {
+        "redis_listen_addresses": ["127.0.0.1", cache],
+        "redis_password": REDIS_PASSWORD,
+        "redis_maxmemory": "64mb",
+        "redis_maxmemory_policy": "allkeys-lru",
+        "varnish_listen_address": f"{cache}:{VARNISH_PORT}",
+        "varnish_sites": [
+            {
+                "name": "shop",
+                "hosts": [NAME],
+                "backends": [
+                    {"name": "app1", "address": app, "port": SHOP_PORT, "probe": {"url": "/health", "interval": 5}}
+                ],
+                "query_parameters": {"remove": ["utm_*", "gclid", "fbclid"], "sort": True},
+                "cookies": {"pass_on": ["shop_session"]},
+                "public_paths": ["/", "/c/*", "/p/*", "/search", "/assets/*", "/login"],
+                "private_paths": ["/header", "/cart", "/account", "/checkout"],
+                "pass_paths": ["/staff/*", "/health"],
+                "grace": 10,
+                "purge": {"addresses": [app], "token": PURGE_TOKEN},
+                "ban": {"tag_header": "Surrogate-Key"},
+            }
+        ],
+        "pgbouncer_databases": {"shop": {"host": "127.0.0.1", "port": POSTGRESQL_PORT, "dbname": "shop"}},
+        "pgbouncer_pool_mode": "transaction",
+        "pgbouncer_default_pool_size": 8,
+    }
+
+
+class Site:
+    """The shop on the hosts of ``scenario``; ``folder`` holds inventory and variables."""
+
+    def __init__(self, scenario: Scenario, folder: Path) -> None:
+        self.scenario = scenario
+        self.folder = folder
+        self.app, self.cache = (scenario[name].address for name in HOSTS)
+
+    # Deployment
+
+    def environment(self, state: State) -> dict[str, str]:
+        """The shop's environment in this state."""
+        values = {
+            "SHOP_ADDRESS": "0.0.0.0",
+            "SHOP_HOST": NAME,
+            "SHOP_STAFF_TOKEN": STAFF_TOKEN,
+            "DATABASE_URL": f"host=127.0.0.1 port={state.database_port} dbname=shop user=shop "
+            f"password={DATABASE_PASSWORD} connect_timeout=10",
+        }
+        if state.redis:
+            values["CACHE_URL"] = f"redis://:{REDIS_PASSWORD}@{self.cache}:{REDIS_PORT}/0"
+        if state.varnish:
+            values["CACHE_PURGE_URL"] = f"http://{self.cache}:{VARNISH_PORT}/"
+            values["CACHE_PURGE_TOKEN"] = PURGE_TOKEN
+        return values
+
+    def write(self) -> None:
+        """Write the inventory with what the operator says about caching, and the playbook that installs the shop."""
+        groups, variables = caching(self.app, self.cache)
+        inventory = self.scenario.inventory({"shop": ["app1"], **groups})
+        inventory["all"]["vars"] |= {"ansible_become": False, **variables}
+        (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
+        play = {
+            "name": "Install the shop",
+            "hosts": "shop",
+            "gather_facts": False,
+            "tasks": [
+                {
+                    "name": "Install the reference site",
+                    "ansible.builtin.include_tasks": str(FOLDER / "install.yml"),
+                    "vars": {
+                        "reference_site_folder": str(FOLDER),
+                        "reference_site_database_password": DATABASE_PASSWORD,
+                        "reference_site_environment": self.environment(STATES["before"]),
+                    },
+                }
+            ],
+        }
+        (self.folder / "shop.yml").write_text(yaml.safe_dump([play], sort_keys=False))
+
+    def play(self, playbook: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a playbook as an operator does."""
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("ansible-playbook")), playbook, "-i", "inventory.yml", *words],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_NOCOLOR": "1",
+                "FRUGAL_DATA_DIR": str(self.folder / "data"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def install(self) -> None:
+        """Install the shop without caches, as it was before."""
+        self.write()
+        done = self.play("shop.yml")
+        if done.returncode:
+            raise AssertionError(f"the shop cannot be installed:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
+
+    def apply_caching(self) -> str:
+        """The one run of the playbook; returns its output."""
+        done = self.play("frugal.cloud.caching", "-e", "frugal_stage=apply")
+        if done.returncode:
+            raise AssertionError(f"frugal.cloud.caching failed:\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}")
+        return done.stdout
+
+    # States
+
+    def url(self, state: State) -> str:
+        """Where customers go."""
+        return f"http://{self.cache}:{VARNISH_PORT}" if state.varnish else f"http://{self.app}:{SHOP_PORT}"
+
+    def enter(self, state: State) -> None:
+        """Run the shop in this state, with the data of the beginning and empty caches."""
+        host = self.scenario["app1"]
+        lines = "".join(f'{name}="{value}"\n' for name, value in sorted(self.environment(state).items()))
+        host.run("systemctl", "stop", "shop.service")
+        host.run("sh", "/opt/shop/sql/reset.sh")
+        host.run("sh", "-c", 'umask 077; printf %s "$1" > /etc/shop/shop.env', "sh", lines)
+        if state.redis:
+            self.empty_redis()
+        if state.varnish:
+            self.ban("X-Ban-Path", "/*")
+        host.run("systemctl", "start", "shop.service")
+        end = time.monotonic() + 30
+        while self.get("/health", state)[0] != 200:
+            if time.monotonic() > end:
+                raise AssertionError("the shop does not answer: " + host.run("journalctl", "-n", "20", "-u", "shop"))
+            time.sleep(0.2)
+
+    def empty_redis(self) -> None:
+        """Let Redis forget everything."""
+        with socket.create_connection((self.cache, REDIS_PORT), timeout=10) as connection:
+            connection.sendall(f"AUTH {REDIS_PASSWORD}\r\nFLUSHALL\r\n".encode())
+            with connection.makefile("rb") as answers:
+                for said in (answers.readline(), answers.readline()):
+                    if said.strip() != b"+OK":
+                        raise AssertionError(f"Redis answers {said.decode()}")
+
+    def ban(self, header: str, value: str) -> None:
+        """Tell Varnish what to forget, from the shop's host as the shop does."""
+        self.scenario["app1"].run(
+            *("curl", "-sS", "--fail", "-o", "/dev/null", "-X", "BAN", "-H", f"Host: {NAME}"),
+            *("-H", f"X-Purge-Token: {PURGE_TOKEN}", "-H", f"{header}: {value}"),
+            f"http://{self.cache}:{VARNISH_PORT}/",
+        )
+
+    # Use
+
+    def get(
+        self, path: str, state: State, method: str = "GET", body: str | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], str]:
+        """One request to the shop: status, headers in small letters, body; status 0 where nobody answers."""
+        address = (self.cache, VARNISH_PORT) if state.varnish and path != "/health" else (self.app, SHOP_PORT)
+        connection = http.client.HTTPConnection(*address, timeout=10)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, {"Host": NAME, **named})
+            answer = connection.getresponse()
+            return (
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read().decode(errors="replace"),
+            )
+        except OSError:
+            return 0, {}, ""
+        finally:
+            connection.close()
+
+    def measure(self, state: State, seconds: Mapping[str, float], **options: t.Any) -> load.Measurement:
+        """Customers use the shop in this state."""
+        return load.run(self.url(state), STAFF_TOKEN, seconds, host=NAME, **options)
