@@ -86,6 +86,11 @@ def findings(paths: Paths, options: FindingOptions | None = None) -> list[Findin
     return sorted(found, key=lambda one: (-one.share, one.kind, one.service, one.operation, one.summary))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: 1 error, 2 errors."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def milliseconds(microseconds: float) -> str:
     """``12.3 ms``: three digits, in the unit that suits."""
     for limit, unit, size in ((1e3, "µs", 1.0), (1e6, "ms", 1e3), (float("inf"), "s", 1e6)):
@@ -261,7 +266,7 @@ class _Look:
                 "retries",
                 service,
                 operation,
-                f"{service} {operation} repeated failed calls of {self._call(int(group[0]))} {len(group)} times in "
+                f"{service} {operation} repeated failed calls of {self._call(int(group[0]))} {counted(len(group), 'time')} in "
                 f"{traces} of {self.requests} requests; the failed ones took "
                 f"{milliseconds(saving / self.requests)} of a mean request",
                 self._share(saving),
@@ -359,8 +364,12 @@ class _Look:
                 "errors",
                 service,
                 operation,
-                f"{len(group)} errors began in {service} {operation}, in {traces} of {self.requests} requests; "
-                + (f"{broken} requests failed with them, by way of {route}" if broken else "none reached the request"),
+                f"{counted(len(group), 'error')} began in {service} {operation}, in {traces} of {self.requests} requests; "
+                + (
+                    f"{counted(broken, 'request')} failed with them, by way of {route}"
+                    if broken
+                    else "none reached the request"
+                ),
                 broken / self.requests,
                 None,
                 len(group),

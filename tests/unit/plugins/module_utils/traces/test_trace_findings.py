@@ -118,6 +118,10 @@ def test_where_errors_begin_and_how_far_they_go() -> None:
     assert finding.share == pytest.approx(1 / 3) and finding.saving_us is None
     [only] = found("errors", caught)
     assert only.evidence == {"reached_request": 0, "route": "b"} and "none reached the request" in only.summary
+    assert finding.summary == (
+        "3 errors began in b x, in 3 of 3 requests; 1 request failed with them, by way of b → a → s"
+    )
+    assert only.summary.startswith("1 error began in b x, in 1 of 1 requests")
 
 
 def test_the_shop_shows_what_was_put_into_it() -> None:
