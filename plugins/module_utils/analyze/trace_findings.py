@@ -266,7 +266,8 @@ class _Look:
                 "retries",
                 service,
                 operation,
-                f"{service} {operation} repeated failed calls of {self._call(int(group[0]))} {counted(len(group), 'time')} in "
+                f"{service} {operation} repeated failed calls of {self._call(int(group[0]))} "
+                f"{counted(len(group), 'time')} in "
                 f"{traces} of {self.requests} requests; the failed ones took "
                 f"{milliseconds(saving / self.requests)} of a mean request",
                 self._share(saving),
@@ -364,7 +365,8 @@ class _Look:
                 "errors",
                 service,
                 operation,
-                f"{counted(len(group), 'error')} began in {service} {operation}, in {traces} of {self.requests} requests; "
+                f"{counted(len(group), 'error')} began in {service} {operation}, "
+                f"in {traces} of {self.requests} requests; "
                 + (
                     f"{counted(broken, 'request')} failed with them, by way of {route}"
                     if broken
