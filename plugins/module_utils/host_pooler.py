@@ -1,0 +1,230 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of pgbouncer and pgpool-II as their files have them, changed in place and loaded.
+
+The files are those that the roles ``pgbouncer`` and ``query_cache`` render: what is changed here is what a later run of
+the role renders from the host's tuned settings, so that run changes nothing.
+
+Runs on managed hosts: standard library only, Python 3.9 or later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import typing as t
+
+from ansible_collections.frugal.cloud.plugins.module_utils import host_files, host_kept, host_service, host_tuned
+from ansible_collections.frugal.cloud.plugins.module_utils.host_files import HostError
+
+Values = t.Mapping[str, t.Any]
+_SECTION = re.compile(r"\[(\w+)\]\s*\Z")
+_SETTING = re.compile(r"([A-Za-z0-9_*.\"-]+)\s*=\s*(.*?)\s*\Z")
+_PARAMETER = re.compile(r"(\w+)=('(?:[^']|'')*'|\S+)")
+#: values of these are numbers
+_NUMBER = re.compile(r"-?\d+\Z")
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """Where a role keeps a service's settings, and what tuning calls it."""
+
+    name: str
+    unit: str
+    root: str
+    #: file of the settings, relative to ``root``
+    file: str
+    role: str
+
+
+PGBOUNCER = Service("pgbouncer", "pgbouncer.service", "/etc/pgbouncer", "pgbouncer.ini", "frugal.cloud.pgbouncer")
+
+
+def set_up(service: Service, keep: str = host_kept.DIRECTORY) -> host_kept.Record:
+    """How the role validates, loads and probes the service.
+
+    :raises HostError: when the role has not set it up on this host.
+    """
+    record = host_kept.read(keep, service.root, service.unit)
+    if record is None or not os.path.exists(os.path.join(service.root, service.file)):
+        raise HostError(f"{service.name} was not set up by the role {service.role} on this host: run the role first")
+    return record
+
+
+def read_text(service: Service) -> str:
+    """The file of the settings. :raises HostError: when it cannot be read."""
+    path = os.path.join(service.root, service.file)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise HostError(f"{path} cannot be read: {error}") from None
+
+
+def change(
+    service: Service,
+    text: str,
+    tuned: Values,
+    *,
+    check: bool,
+    keep: str = host_kept.DIRECTORY,
+    folder: str = host_tuned.FOLDER,
+) -> host_service.Outcome:
+    """Put ``text`` in place as the role would, load and probe it, and keep ``tuned`` for later runs of the role.
+
+    :raises HostError: when that cannot be; everything is as before then.
+    """
+    record = set_up(service, keep)
+    path = os.path.join(service.root, service.file)
+    found = os.stat(path)
+    wanted = host_files.Wanted(
+        path=path,
+        content=text.encode(),
+        link=None,
+        mode=found.st_mode & 0o7777,
+        uid=found.st_uid,
+        gid=found.st_gid,
+    )
+    how = record.how
+    probe = how["probe"]
+    request = host_service.Request(
+        root=service.root,
+        files=(wanted,),
+        rights=host_files.FolderRights(**how["rights"]),
+        validate=tuple(tuple(command) for command in how["validate"]),
+        search_path=tuple(how["search_path"]),
+        reload=tuple(tuple(command) for command in how["reload"]),
+        probe=host_service.Probe(**{**probe, "command": tuple(probe["command"]), "status": tuple(probe["status"])})
+        if probe
+        else None,
+        unit=service.unit,
+        check=check,
+        keep=keep,
+        managed_by=record.managed_by,
+        run=record.run,
+    )
+    before = host_tuned.read(service.name, folder)
+    if check:
+        return host_service.apply(request)
+    # First what later runs read: a machine that dies in between is put right by the role or the next try.
+    changed = host_tuned.write(service.name, tuned, folder)
+    try:
+        outcome = host_service.apply(request)
+    except BaseException:
+        host_tuned.write(service.name, {**dict.fromkeys(tuned), **before}, folder)
+        raise
+    return dataclasses.replace(outcome, changed=outcome.changed or changed)
+
+
+# --- pgbouncer.ini
+
+
+def ini_get(text: str, names: t.Sequence[str]) -> dict[str, t.Any]:
+    """Settings by name, ``databases.NAME.PARAMETER`` for those of a database; None where one is not set.
+
+    :raises HostError: when a database is not there.
+    """
+    lines = _ini(text)
+    found: dict[str, t.Any] = {}
+    for name in names:
+        database, parameter = _split(name)
+        if database:
+            parameters = _parameters(lines, database)
+            if parameters is None:
+                raise HostError(f"pgbouncer has no database {database!r}: declare it in pgbouncer_databases")
+            found[name] = _plain(parameters.get(parameter))
+        else:
+            found[name] = _plain({key: value for section, key, value in lines if section == "pgbouncer"}.get(parameter))
+    return found
+
+
+def ini_set(text: str, values: Values) -> str:
+    """The file with other settings; None takes one out. New ones go where their name is in order.
+
+    :raises HostError: when a database is not there.
+    """
+    ini_get(text, list(values))
+    lines = text.splitlines()
+    for name, value in values.items():
+        database, parameter = _split(name)
+        if database:
+            lines = _with_parameter(lines, database, parameter, value)
+        else:
+            lines = _with_setting(lines, parameter, value)
+    return "\n".join(lines) + "\n"
+
+
+def _split(name: str) -> tuple[str, str]:
+    """(database, parameter) of ``databases.NAME.PARAMETER``, else ("", setting)."""
+    if name.startswith("databases."):
+        database, parameter = name[len("databases.") :].rsplit(".", 1)
+        return database, parameter
+    return "", name
+
+
+def _ini(text: str) -> list[tuple[str, str, str]]:
+    """(section, key, value) of each line that has one."""
+    found, section = [], ""
+    for line in text.splitlines():
+        heading, setting = _SECTION.match(line), _SETTING.match(line)
+        if heading:
+            section = heading.group(1)
+        elif setting and not line.startswith((";", "#", "%")):
+            found.append((section, setting.group(1), setting.group(2)))
+    return found
+
+
+def _parameters(lines: t.Sequence[tuple[str, str, str]], database: str) -> dict[str, str] | None:
+    for section, key, value in lines:
+        if section == "databases" and key.strip('"') == database:
+            return dict(_PARAMETER.findall(value))
+    return None
+
+
+def _plain(value: str | None) -> t.Any:
+    if value is None:
+        return None
+    return int(value) if _NUMBER.match(value) else value
+
+
+def _with_parameter(lines: t.Sequence[str], database: str, parameter: str, value: t.Any) -> list[str]:
+    section, result = "", []
+    for line in lines:
+        heading, setting = _SECTION.match(line), _SETTING.match(line)
+        if heading:
+            section = heading.group(1)
+        elif section == "databases" and setting and setting.group(1).strip('"') == database:
+            parameters = dict(_PARAMETER.findall(setting.group(2)))
+            parameters.pop(parameter, None)
+            if value is not None:
+                parameters[parameter] = str(value)
+            ordered = " ".join(f"{key}={parameters[key]}" for key in sorted(parameters))
+            line = f"{setting.group(1)} = {ordered}"
+        result.append(line)
+    return result
+
+
+def _with_setting(lines: t.Sequence[str], name: str, value: t.Any) -> list[str]:
+    section, result, placed = "", [], value is None
+    for line in [*lines, "[end]"]:
+        heading, setting = _SECTION.match(line), _SETTING.match(line)
+        key = setting.group(1) if setting and not line.startswith((";", "#", "%")) else ""
+        if section == "pgbouncer" and not placed and (heading or key > name):
+            result.append(f"{name} = {value}")
+            placed = True
+        if heading:
+            section = heading.group(1)
+        if section == "pgbouncer" and key == name:
+            if not placed:
+                result.append(f"{name} = {value}")
+                placed = True
+            continue
+        result.append(line)
+    return result[:-1]
+
+
+def ini_databases(text: str) -> list[str]:
+    """Names of the databases in the file."""
+    return [key.strip('"') for section, key, _value in _ini(text) if section == "databases"]
