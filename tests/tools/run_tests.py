@@ -181,7 +181,7 @@ def types(run: Run) -> None:
     paths = os.pathsep.join(str(ROOT / "tests" / folder) for folder in ("tools", ""))
     run.command(BIN / "mypy", *sorted((ROOT / "tests" / "tools").glob("*.py")), MYPYPATH=paths)
     tests = "ansible_collections.frugal.cloud.tests"
-    run.command(BIN / "mypy", "-p", f"{tests}.hosts", "-p", f"{tests}.tools.dashboards")
+    run.command(BIN / "mypy", "-p", f"{tests}.hosts", "-p", f"{tests}.kubernetes", "-p", f"{tests}.tools.dashboards")
 
 
 def imports(run: Run) -> None:
@@ -289,6 +289,8 @@ def fetch(run: Run) -> None:
     if os.geteuid() != 0:
         raise NothingToTest("test hosts need root")
     run.command(*python("tests/tools/go_binaries.py", "jaeger", "otelcol"))
+    run.command(*python("tests/tools/go_binaries.py", "helm", "kwok", "kubecp"))
+    run.command(*python("tests/tools/environment.py", "kubernetes"))
     run.command(*python("tests/tools/host_downloads.py"))
     run.command(*python("tests/hosts/testhosts.py", "build"))
 
