@@ -16,6 +16,9 @@ import typing as t
 from ansible_collections.frugal.cloud.plugins.module_utils import redis_conf
 from ansible_collections.frugal.cloud.plugins.module_utils.host_files import HostError
 from ansible_collections.frugal.cloud.plugins.module_utils.host_redis import (
+    CONNECTION as ONE_CONNECTION,
+)
+from ansible_collections.frugal.cloud.plugins.module_utils.host_redis import (
     Endpoint,
     RedisClient,
     RedisError,
@@ -27,6 +30,17 @@ from ansible_collections.frugal.cloud.plugins.module_utils.host_redis import (
 INTERVAL = 0.1
 #: settings that CONFIG GET shows and that no message or diff may hold
 SECRET = frozenset({"masterauth", "requirepass", "tls-key-file-pass", "tls-client-key-file-pass"})
+
+#: options of the modules that talk to several servers: how all of them are reached
+CONNECTION = {
+    name: option
+    for name, option in ONE_CONNECTION.items()
+    if name not in ("login_host", "login_port", "login_unix_socket")
+}
+USER: dict[str, dict[str, t.Any]] = {
+    "name": {"type": "str", "required": True},
+    "rules": {"type": "list", "elements": "str", "required": True, "no_log": True},
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -163,22 +163,13 @@ nodes:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frugal.cloud.plugins.module_utils import host_redis, host_redis_cluster, redis_plan
 from ansible_collections.frugal.cloud.plugins.module_utils.host_files import HostError, locked
-from ansible_collections.frugal.cloud.plugins.module_utils.host_redis_nodes import node_wishes
+from ansible_collections.frugal.cloud.plugins.module_utils.host_redis_nodes import CONNECTION, USER, node_wishes
 
 NODE = {
     "address": {"type": "str", "required": True},
     "failure_domain": {"type": "str"},
     "build": {"type": "str"},
     "settings": {"type": "dict", "default": {}, "no_log": True},
-}
-USER = {
-    "name": {"type": "str", "required": True},
-    "rules": {"type": "list", "elements": "str", "required": True, "no_log": True},
-}
-CONNECTION = {
-    name: option
-    for name, option in host_redis.CONNECTION.items()
-    if name not in ("login_host", "login_port", "login_unix_socket")
 }
 
 

@@ -19,6 +19,8 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.frugal.cloud.plugins.module_utils import redis_conf
+
 #: cluster-node-timeout (ms)
 NODE_TIMEOUT = 2000
 #: seconds; above what it takes to notice a dead master and to elect another, which is about the node timeout and 1 s
@@ -30,7 +32,7 @@ SETTINGS = {
     "cluster-require-full-coverage": "no",
     "appendonly": "yes",
     "appendfsync": "everysec",
-    "save": '""',
+    "save": "",
     "maxmemory": "256mb",
     "repl-diskless-sync-delay": "0",
 }
@@ -100,7 +102,9 @@ class Server:
         while not self._stop.is_set():
             lines = {**self.settings, "port": str(self.port), "dir": str(self.folder), "bind": "127.0.0.1"}
             config = self.folder / "redis.conf"
-            config.write_text("".join(f"{name} {value}\n" for name, value in lines.items()), encoding="utf-8")
+            # As the role does: what Redis or a Sentinel wrote into the file stays.
+            text = config.read_text(encoding="utf-8") if config.exists() else ""
+            config.write_text(redis_conf.merge(text, lines), encoding="utf-8")
             with (self.folder / "log").open("ab") as log:
                 self.process = subprocess.Popen([self.binary, str(config)], stdout=log, stderr=log)
             self.starts += 1
