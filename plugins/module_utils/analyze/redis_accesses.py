@@ -94,10 +94,11 @@ def unpack(text: str) -> t.Any:
         raise BadTrace(f"a column of the trace cannot be read: {error}") from None
 
 
-def accesses(trace: Mapping[str, t.Any], misses: int | None = None) -> Accesses:
+def accesses(trace: Mapping[str, t.Any], misses: int | None = None, refused: int = 0) -> Accesses:
     """The trace that ``redis_stats_info`` returns, made ready.
 
     :param misses: misses of the server while it was recorded; they tell whether the application reads through.
+    :param refused: writes that failed for want of memory meanwhile; MONITOR does not show them.
     :raises BadTrace: when its columns do not fit together.
     """
     columns = [unpack(trace[name]) for name in ("milliseconds", "key", "kind", "size", "life", "position")]
@@ -109,19 +110,12 @@ def accesses(trace: Mapping[str, t.Any], misses: int | None = None) -> Accesses:
         raise BadTrace("the trace names a key that it does not have")
     # Threads of a server may be a moment out of order.
     times = deps.numpy.maximum.accumulate(times) + int(float(trace["start"]) * 1000)
-    return _derived(trace, times.tolist(), *(column.tolist() for column in columns[1:]), misses=misses)
+    found = [times.tolist(), *(column.tolist() for column in columns[1:])]
+    return _derived(trace, found, misses, refused)
 
 
-def _derived(
-    trace: Mapping[str, t.Any],
-    times: list[int],
-    keys: list[int],
-    kinds: list[int],
-    lengths: list[int],
-    sets: list[int],
-    positions: list[int],
-    misses: int | None,
-) -> Accesses:
+def _derived(trace: Mapping[str, t.Any], columns: list[list[int]], misses: int | None, refused: int) -> Accesses:
+    times, keys, kinds, lengths, sets, positions = columns
     count = int(trace["sampled_keys"])
     measured, left = unpack(trace["key_bytes"]).tolist(), unpack(trace["key_life"]).tolist()
     names = unpack(trace["key_length"]).tolist()
@@ -155,12 +149,16 @@ def _derived(
         last_read[key] = -1
     rate = float(trace["rate"])
     seen = misses * rate if misses is not None else sum(missed)
-    read_through = fills > 0 and fills >= READ_THROUGH * max(1.0, seen)
+    filled = fills + min(refused * rate, seen)
+    read_through = filled > 0 and filled >= READ_THROUGH * max(1.0, seen)
     known = len(measured)
     gone = [number < known and left[number] == GONE for number in range(count)]
     for number in range(known):
         if not lives[number] and 0 < left[number] < GONE:
             lives[number] = left[number]
+    absent = _absent(reads, [not gone[key] or written[key] for key in range(count)], seen - filled)
+    # A first read that was not followed by a write was a hit, unless the write was refused.
+    there = [not absent[key] and (not refused or (key < known and not gone[key])) for key in range(count)]
     return Accesses(
         rate=rate,
         reads=int(trace["reads"]),
@@ -172,10 +170,8 @@ def _derived(
         positions=positions,
         sizes=_sizes(measured, longest, names, count),
         lives=lives,
-        absent=_absent(reads, [not gone[key] or written[key] for key in range(count)], seen - fills),
-        resident=[
-            read_through and first[key] == READ and not first_missed[key] and not gone[key] for key in range(count)
-        ],
+        absent=absent,
+        resident=[read_through and there[key] and first[key] == READ and not first_missed[key] for key in range(count)],
         read_through=read_through,
         missed=missed,
     )
