@@ -53,9 +53,9 @@ def set_up(service: Service, keep: str = host_kept.DIRECTORY) -> host_kept.Recor
     return record
 
 
-def read_text(service: Service) -> str:
-    """The file of the settings. :raises HostError: when it cannot be read."""
-    path = os.path.join(service.root, service.file)
+def read_text(service: Service, name: str = "") -> str:
+    """A file of the service, that of its settings by default. :raises HostError: when it cannot be read."""
+    path = os.path.join(service.root, name or service.file)
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -65,33 +65,41 @@ def read_text(service: Service) -> str:
 
 def change(
     service: Service,
-    text: str,
+    texts: t.Mapping[str, str],
     tuned: Values,
     *,
     check: bool,
+    restart: t.Collection[str] = (),
     keep: str = host_kept.DIRECTORY,
     folder: str = host_tuned.FOLDER,
 ) -> host_service.Outcome:
-    """Put ``text`` in place as the role would, load and probe it, and keep ``tuned`` for later runs of the role.
+    """Put files (text by name) in place as the role would, load and probe them, and keep ``tuned`` for its later runs.
+
+    A change of a file in ``restart`` restarts the service.
 
     :raises HostError: when that cannot be; everything is as before then.
     """
     record = set_up(service, keep)
-    path = os.path.join(service.root, service.file)
-    found = os.stat(path)
-    wanted = host_files.Wanted(
-        path=path,
-        content=text.encode(),
-        link=None,
-        mode=found.st_mode & 0o7777,
-        uid=found.st_uid,
-        gid=found.st_gid,
-    )
+    wanted = []
+    for name, text in texts.items():
+        path = os.path.join(service.root, name)
+        found = os.stat(path)
+        wanted.append(
+            host_files.Wanted(
+                path=path,
+                content=text.encode(),
+                link=None,
+                mode=found.st_mode & 0o7777,
+                uid=found.st_uid,
+                gid=found.st_gid,
+                restart=name in restart,
+            )
+        )
     how = record.how
     probe = how["probe"]
     request = host_service.Request(
         root=service.root,
-        files=(wanted,),
+        files=tuple(wanted),
         rights=host_files.FolderRights(**how["rights"]),
         validate=tuple(tuple(command) for command in how["validate"]),
         search_path=tuple(how["search_path"]),
@@ -228,3 +236,82 @@ def _with_setting(lines: t.Sequence[str], name: str, value: t.Any) -> list[str]:
 def ini_databases(text: str) -> list[str]:
     """Names of the databases in the file."""
     return [key.strip('"') for section, key, _value in _ini(text) if section == "databases"]
+
+
+# --- pgpool-II
+
+QUERY_CACHE = Service("query_cache", "pgpool2.service", "/etc/pgpool2", "pgpool.conf", "frugal.cloud.query_cache")
+#: file of the settings that pgpool-II loads without a restart
+TABLES_FILE = "tables.conf"
+_TABLE = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+\Z")
+_DECLARED = "# declared:"
+#: setting of the role's options by the one of pgpool-II, and its unit
+_CONF = {"ttl": ("memqcache_expire", ""), "memory_mb": ("memqcache_total_size", "MB")}
+
+
+def unsafe_patterns(tables: t.Sequence[str]) -> str:
+    """Regular expressions that together match every table's name but these, qualified or not, with commas between them.
+
+    pgpool-II caches what is not in its list of unsafe tables. The names are put into a tree of their letters; a name
+    that is none of them leaves the tree somewhere, or ends inside it.
+
+    :raises HostError: when a name is none of a table, or has other letters than pgpool-II can be told.
+    """
+    names = set()
+    for table in tables:
+        if not _TABLE.match(table):
+            raise HostError(
+                f"query_cache_tables has {table!r}: give tables as schema.name, of letters, digits and underscores"
+            )
+        names |= {table, table.split(".", 1)[1]}
+    if not names:
+        return ".*"
+    patterns = []
+    for length in range(max(map(len, names)) + 1):
+        for prefix in sorted({name[:length] for name in names if len(name) >= length}):
+            following = "".join(
+                sorted({name[length] for name in names if name.startswith(prefix) and len(name) > length})
+            )
+            text = prefix.replace(".", "[.]")
+            patterns.append(f"{text}[^{following}].*" if following else f"{text}..*")
+            if prefix and prefix not in names:
+                patterns.append(text)
+    return ",".join(patterns)
+
+
+def conf_get(text: str, tables: str) -> dict[str, t.Any]:
+    """``tables``, ``ttl`` (seconds) and ``memory_mb`` of the query cache, from its two files."""
+    found: dict[str, t.Any] = {"tables": [], "ttl": None, "memory_mb": None}
+    for line in tables.splitlines():
+        if line.startswith(_DECLARED):
+            found["tables"] = line[len(_DECLARED) :].split()
+    for line in text.splitlines():
+        setting = _SETTING.match(line)
+        for name, (key, _unit) in _CONF.items():
+            if setting and setting.group(1) == key:
+                found[name] = int(re.sub(r"\D", "", setting.group(2)) or 0)
+    return found
+
+
+def conf_set(text: str, tables: str, values: Values) -> tuple[str, str]:
+    """The two files with other values. :raises HostError: when one of them cannot be."""
+    for name, value in values.items():
+        if name == "tables":
+            tables = tables_text(value or [], tables)
+        elif name not in _CONF:
+            raise HostError(f"{name!r} is no setting of the query cache: use tables, ttl or memory_mb")
+        else:
+            if not isinstance(value, int) or value <= 0:
+                raise HostError(f"{name} is {value!r}: give a whole number above 0")
+            key, unit = _CONF[name]
+            text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}{unit}", text)
+    return text, tables
+
+
+def tables_text(declared: t.Sequence[str], text: str) -> str:
+    """The file of tables: what is declared, and what pgpool-II makes of it."""
+    ordered = sorted(set(declared))
+    patterns = unsafe_patterns(ordered)
+    kept = [line for line in text.splitlines() if line.startswith("#") and not line.startswith(_DECLARED)]
+    lines = [*kept, " ".join([_DECLARED, *ordered]), f"cache_unsafe_memqcache_table_list = '{patterns}'"]
+    return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -74,6 +74,9 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpe
  c.relispartition OR EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
  coalesce((SELECT string_agg(DISTINCT k.confrelid::regclass::text, ', ') FROM pg_constraint k WHERE k.conrelid = c.oid
   AND k.contype = 'f' AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))), '') AS cascades_from,
+ coalesce((SELECT string_agg(DISTINCT m.nspname, ', ') FROM pg_class o JOIN pg_namespace m ON m.oid = o.relnamespace
+  WHERE lower(o.relname) = lower(c.relname) AND o.oid <> c.oid AND o.relkind IN ('r', 'p', 'v', 'm', 'f')), '')
+  AS namesakes,
  EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   AND a.atttypid IN ('timestamptz'::regtype, 'timetz'::regtype)) AS zoned,
  coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0) AS writes
@@ -272,7 +275,7 @@ def _catalogue(reading: Reading, name: str, before: Data, found: Data) -> Data:
             span = float(new["now"]) - float(old["now"]) if old and new else 0.0
             rate = (int(new["writes"]) - int(old["writes"])) / span if old and new and span > 0 else 0.0
             catalogue["relations"][row["oid"]] = {
-                **{key: row[key] for key in ("schema", "name", "kind", "persistence", "cascades_from")},
+                **{key: row[key] for key in ("schema", "name", "kind", "persistence", "cascades_from", "namesakes")},
                 **{key: row[key] == "t" for key in ("row_security", "system", "inherits", "zoned")},
                 "rows": max(float(row["rows"]), 0.0),
                 "writes_per_second": max(rate, 0.0),
@@ -349,4 +352,6 @@ def table_refusal(row: t.Mapping[str, t.Any]) -> str:
         return "is unlogged: a crash empties it without a write"
     if row["inherits"]:
         return "has parents, children or partitions: writes under their names would not be seen"
+    if row["namesakes"]:
+        return f"has a namesake in {row['namesakes']}: a statement without schema could mean either"
     return ""

@@ -84,7 +84,7 @@ def main() -> None:
         changed, outcome = text, None
         if settings:
             changed = host_pooler.ini_set(text, settings)
-            outcome = host_pooler.change(service, changed, settings, check=module.check_mode)
+            outcome = host_pooler.change(service, {service.file: changed}, settings, check=module.check_mode)
         current = host_pooler.ini_get(changed, [*settings, *module.params["read"]])
     except HostError as error:
         module.fail_json(msg=str(error))
