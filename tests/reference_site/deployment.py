@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
+from ansible_collections.frugal.cloud.tests.hosts import machine
 from ansible_collections.frugal.cloud.tests.hosts.scenario import Scenario
 from ansible_collections.frugal.cloud.tests.reference_site import load
 
@@ -36,6 +38,29 @@ PURGE_TOKEN = "purge-token-of-the-tests"
 REDIS_PASSWORD = "redis-of-the-tests"
 SHOP_PORT, POSTGRESQL_PORT, PGBOUNCER_PORT, QUERY_CACHE_PORT = 8000, 5432, 6432, 9999
 REDIS_PORT, VARNISH_PORT = 6379, 6081
+
+
+def processor_seconds(pid: int) -> dict[str, float]:
+    """Processor time that a host's processes have taken so far, by program; ``pid`` is its PID 1 on this machine.
+
+    A process that has ended counts for the one that waited for it: PostgreSQL's connections for its postmaster.
+    """
+    tick = os.sysconf("SC_CLK_TCK")
+    found: dict[str, float] = {}
+    waiting = [pid]
+    while waiting:
+        one = waiting.pop()
+        try:
+            name, fields = Path(f"/proc/{one}/stat").read_text(encoding="utf-8").partition("(")[2].rsplit(")", 1)
+        except OSError:
+            continue
+        waiting.extend(machine.children(one))
+        found[name] = found.get(name, 0.0) + sum(map(int, fields.split()[11:15])) / tick
+    return found
+
+
+#: milliseconds of processor time a request by program
+Cost = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +131,7 @@ class Site:
             "SHOP_HOST": NAME,
             "SHOP_STAFF_TOKEN": STAFF_TOKEN,
             "DATABASE_URL": f"host=127.0.0.1 port={state.database_port} dbname=shop user=shop "
-            f"password={DATABASE_PASSWORD} connect_timeout=10",
+            f"password={DATABASE_PASSWORD} sslmode=disable connect_timeout=10",
         }
         if state.redis:
             values["CACHE_URL"] = f"redis://:{REDIS_PASSWORD}@{self.cache}:{REDIS_PORT}/0"
@@ -233,6 +258,21 @@ class Site:
         finally:
             connection.close()
 
-    def measure(self, state: State, seconds: Mapping[str, float], **options: t.Any) -> load.Measurement:
-        """Customers use the shop in this state."""
-        return load.run(self.url(state), STAFF_TOKEN, seconds, host=NAME, **options)
+    def processor_seconds(self) -> dict[str, float]:
+        """Processor time so far: of the hosts' programs and, as ``k6``, of the load generator."""
+        total: dict[str, float] = {}
+        for host in self.scenario.hosts:
+            for program, seconds in processor_seconds(host.pid).items():
+                total[program] = total.get(program, 0.0) + seconds
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return total | {"k6": used.ru_utime + used.ru_stime}
+
+    def measure(self, state: State, seconds: Mapping[str, float], **options: t.Any) -> tuple[load.Measurement, Cost]:
+        """Customers use the shop in this state; also returns what a request cost."""
+        before = self.processor_seconds()
+        measured = load.run(self.url(state), STAFF_TOKEN, seconds, host=NAME, **options)
+        after = self.processor_seconds()
+        spent = {program: after[program] - before.get(program, 0.0) for program in after}
+        return measured, {
+            program: 1000 * value / measured.judged for program, value in spent.items() if value > 0 and measured.judged
+        }

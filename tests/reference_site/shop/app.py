@@ -28,6 +28,7 @@ import psycopg
 import psycopg.rows
 from shop import data, invalidation
 from shop.cache import Cache, ForgetError
+from shop.rendering import Rendering
 from shop.settings import RENDERING, Settings, SettingsError, read
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, NotFound, ServiceUnavailable
 from werkzeug.routing import Map, Rule
@@ -97,6 +98,7 @@ class Shop:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._cache = Cache(settings.cache_url, settings.cache_policy)
+        self._rendering = Rendering()
         self._pages = jinja2.Environment(
             loader=jinja2.FileSystemLoader(FOLDER / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
@@ -105,8 +107,12 @@ class Shop:
 
     def __call__(self, environ: dict[str, t.Any], start_response: Callable[..., t.Any]) -> Iterable[bytes]:
         request = Request(environ)
+        kept = False
         try:
             endpoint, values = ROUTES.bind_to_environ(environ).match()
+            kept = endpoint in SECONDS
+            if kept:
+                self._rendering.begin()
             with self._exchange(request) as exchange:
                 response = getattr(self, f"_{endpoint}")(exchange, **values)
         except data.Refused as refused:
@@ -116,8 +122,13 @@ class Shop:
             response = ServiceUnavailable().get_response(environ)
         except HTTPException as error:
             response = error.get_response(environ)
+        except BaseException:
+            self._rendering.end()
+            raise
         response.headers.setdefault("Cache-Control", "no-store")
         self._compress(request, response)
+        if kept:
+            response.call_on_close(self._rendering.end)
         return t.cast(Iterable[bytes], response(environ, start_response))
 
     @contextlib.contextmanager
@@ -143,7 +154,7 @@ class Shop:
         if time.monotonic() - exchange.started < RENDERING:
             response.headers["Cache-Control"] = f"public, max-age=0, s-maxage={SECONDS[kind]}"
         else:
-            # See invalidation.py: it may arrive in a cache after the last purge of what it shows.
+            # Changes do not wait for it: it may arrive in a cache after the last purge of what it shows.
             response.headers["Cache-Control"] = "no-store"
         return response.make_conditional(exchange.request)
 
@@ -237,18 +248,18 @@ class Shop:
         )
         if details is None:
             raise NotFound
-        ids = [product, *(details["related"] or [])]
-        own, *related = self._cards(exchange, ids)
+        own, *related = self._cards(exchange, [product, *(details["related"] or [])])
         page = self._render(
             "product.html",
-            facts_of("product", [own, *related]),
+            facts_of("product", [own]),
             title=own["name"],
             menu=self._menu(exchange),
             details=details,
             own=own,
-            cards=related,
+            related=related,
         )
-        return self._public(exchange, "product", page, ids)
+        # Of the others it shows what does not change with their price.
+        return self._public(exchange, "product", page, [product])
 
     def _asset(self, exchange: Exchange, name: str) -> Response:
         content = self._assets.get(name)
@@ -279,8 +290,37 @@ class Shop:
             raise Forbidden
         return int(found["customer_id"])
 
+    def _name(self, exchange: Exchange, customer: int) -> data.Row:
+        """Name and email."""
+        found: data.Row = self._cache.cached(
+            "customer",
+            str(customer),
+            lambda: data.one_of(exchange.connection, "SELECT name, email FROM customers WHERE id = %s", (customer,)),
+        )
+        return found
+
+    def _quantities(self, exchange: Exchange, customer: int) -> list[list[int]]:
+        """What is in a cart, by product."""
+        found = self._cache.leased(
+            "cart", [str(customer)], lambda keys: {keys[0]: data.quantities(exchange.connection, customer)}
+        )
+        return t.cast(list[list[int]], found[str(customer)])
+
+    def _lines(self, exchange: Exchange, customer: int) -> list[data.Row]:
+        """What is in a cart with what it costs now."""
+        if not self._cache.keeps("cart"):
+            return data.cart(exchange.connection, customer)
+        quantities = self._quantities(exchange, customer)
+        cards = self._cards(exchange, [product for product, _quantity in quantities])
+        return [card | {"quantity": quantity} for card, (_product, quantity) in zip(cards, quantities)]
+
     def _header(self, exchange: Exchange) -> Response:
         customer = self._customer(exchange)
+        if self._cache.keeps("cart"):
+            count = sum(quantity for _product, quantity in self._quantities(exchange, customer))
+            return self._json(
+                own_facts("header", customer) | {"name": self._name(exchange, customer)["name"], "count": count}
+            )
         found = data.one_of(
             exchange.connection,
             "SELECT name, (SELECT coalesce(sum(quantity), 0) FROM cart_lines WHERE customer_id = c.id)::int AS count "
@@ -298,8 +338,8 @@ class Shop:
 
     def _cart_page(self, exchange: Exchange, kind: str) -> Response:
         customer = self._customer(exchange)
-        lines = data.cart(exchange.connection, customer)
-        who = data.one_of(exchange.connection, "SELECT name, email FROM customers WHERE id = %s", (customer,))
+        lines = self._lines(exchange, customer)
+        who = self._name(exchange, customer)
         facts = own_facts(kind, customer) | cart_facts(lines)
         total = sum(line["price"] * line["quantity"] for line in lines)
         menu = self._menu(exchange)
@@ -311,7 +351,9 @@ class Shop:
 
     def _account(self, exchange: Exchange) -> Response:
         customer = self._customer(exchange)
-        who = data.account(exchange.connection, customer)
+        who = self._cache.leased(
+            "account", [str(customer)], lambda keys: {keys[0]: data.account(exchange.connection, customer)}
+        )[str(customer)]
         facts = own_facts("account", customer)
         facts |= {"orders": who["orders"], "last": who["last"][0]["id"] if who["last"] else None}
         menu = self._menu(exchange)
@@ -348,12 +390,15 @@ class Shop:
     def _set_quantity(self, exchange: Exchange, product: int, quantity: int, add: bool) -> Response:
         customer = self._customer(exchange)
         data.set_quantity(exchange.connection, customer, product, quantity, add)
-        lines = data.cart(exchange.connection, customer)
+        self._cache.forget("cart", [str(customer)])
+        lines = self._lines(exchange, customer)
         return self._json(own_facts("cart", customer) | cart_facts(lines))
 
     def _place_order(self, exchange: Exchange) -> Response:
         customer = self._customer(exchange)
         order, crossed = data.place_order(exchange.connection, customer)
+        self._cache.forget("cart", [str(customer)])
+        self._cache.forget("account", [str(customer)])
         if crossed:
             # "few left" and "sold out" show soon; the next order of the same product looks at the stock itself.
             self._cache.forget("card", [str(one) for one in crossed])
@@ -369,10 +414,11 @@ class Shop:
         wanted = exchange.request.get_json()
         column = "price_cents" if "price" in wanted else "stock"
         value = whole(wanted, "price", 1) if "price" in wanted else whole(wanted, "stock", 0)
-        changed = data.change_product(exchange.connection, product, column, value)
+        changed, shown = data.change_product(exchange.connection, product, column, value)
         exchange.close()
-        self._cache.forget("card", [str(product)])
-        invalidation.ban_surely(self._settings, [f"p{product}"])
+        if shown:
+            self._cache.forget("card", [str(product)])
+            invalidation.ban_surely(self._settings, self._rendering, [f"p{product}"])
         return self._json({"page": "product", "products": [[product, changed["version"], changed["price"]]]})
 
     def _health(self, exchange: Exchange) -> Response:

@@ -45,6 +45,10 @@ class Cache:
     def _rule(self, kind: str) -> dict[str, t.Any] | None:
         return self._policy.get(kind) if self._redis is not None else None
 
+    def keeps(self, kind: str) -> bool:
+        """Whether values of this kind are cached at all."""
+        return self._rule(kind) is not None
+
     def cached(self, kind: str, key: str, load: Callable[[], t.Any]) -> t.Any:
         """The value of ``kind`` and ``key``, at most the policy's seconds old; None is not kept."""
         rule = self._rule(kind)

@@ -18,7 +18,7 @@ SORTS = {"popular": "p.popularity DESC, p.id", "price": "p.price_cents, p.id", "
 
 CARDS = """
 SELECT p.id, p.name, p.version, p.price_cents AS price, b.name AS brand,
-    CASE WHEN p.stock > 10 THEN 'in stock' WHEN p.stock > 0 THEN 'few left' ELSE 'sold out' END AS availability,
+    p.stock,
     r.count AS reviews, round(r.stars, 1)::float8 AS stars
 FROM products p JOIN brands b ON b.id = p.brand_id,
     LATERAL (SELECT count(*), avg(stars) AS stars FROM reviews WHERE product_id = p.id) r
@@ -68,7 +68,7 @@ SELECT p.id, p.description, p.colour, c.slug AS category, c.name AS category_nam
 FROM products p JOIN categories c ON c.id = p.category_id WHERE p.id = %s
 """
 ORDERS = """
-SELECT o.id, o.placed_at::date AS day, sum(l.quantity * l.price_cents) AS total, sum(l.quantity) AS pieces
+SELECT o.id, o.placed_at::date::text AS day, sum(l.quantity * l.price_cents) AS total, sum(l.quantity) AS pieces
 FROM (SELECT * FROM orders WHERE customer_id = %(customer)s ORDER BY id DESC LIMIT 10) o
     JOIN order_lines l ON l.order_id = o.id
 GROUP BY o.id, o.placed_at ORDER BY o.id DESC
@@ -89,9 +89,15 @@ def one_of(connection: Connection, statement: str, values: t.Any = ()) -> Row | 
     return connection.execute(statement.encode(), values).fetchone()
 
 
+def availability(stock: int) -> str:
+    """What pages say of a stock."""
+    return "in stock" if stock > 10 else "few left" if stock > 0 else "sold out"
+
+
 def cards(connection: Connection, ids: Sequence[str]) -> dict[str, Row]:
     """What a page shows of each product in a list: name, price with its version, availability, stars."""
-    return {str(row["id"]): row for row in all_of(connection, CARDS, ([int(one) for one in ids],))}
+    rows = all_of(connection, CARDS, ([int(one) for one in ids],))
+    return {str(row["id"]): row | {"availability": availability(row.pop("stock"))} for row in rows}
 
 
 def categories(connection: Connection) -> list[Row]:
@@ -119,6 +125,16 @@ def cart(connection: Connection, customer: int) -> list[Row]:
         "JOIN products p ON p.id = l.product_id WHERE l.customer_id = %s ORDER BY l.product_id",
         (customer,),
     )
+
+
+def quantities(connection: Connection, customer: int) -> list[list[int]]:
+    """What is in a cart, and how many of it, without what it costs."""
+    lines = all_of(
+        connection,
+        "SELECT product_id AS id, quantity FROM cart_lines WHERE customer_id = %s ORDER BY product_id",
+        (customer,),
+    )
+    return [[line["id"], line["quantity"]] for line in lines]
 
 
 def account(connection: Connection, customer: int) -> Row:
@@ -181,26 +197,27 @@ def place_order(connection: Connection, customer: int) -> tuple[Row, list[int]]:
         connection.execute("DELETE FROM cart_lines WHERE customer_id = %s", (customer,))
     total = sum(line["quantity"] * line["price_cents"] for line in lines)
     crossed = [
-        line["id"]
-        for line in lines
-        if any(line["stock"] - line["quantity"] <= limit < line["stock"] for limit in (0, 10))
+        line["id"] for line in lines if availability(line["stock"]) != availability(line["stock"] - line["quantity"])
     ]
     return {"id": order["id"], "total": total, "pieces": sum(line["quantity"] for line in lines)}, crossed
 
 
-def change_product(connection: Connection, product: int, column: str, value: int) -> Row:
-    """Staff set ``price_cents`` or ``stock``; returns the product's new version and price."""
+def change_product(connection: Connection, product: int, column: str, value: int) -> tuple[Row, bool]:
+    """Staff set ``price_cents`` or ``stock``; returns the product, and whether pages show something else now."""
     with connection.transaction():
+        before = one_of(connection, "SELECT price_cents, stock FROM products WHERE id = %s FOR UPDATE", (product,))
+        if before is None:
+            raise Refused(f"there is no product {product}")
+        shown = column == "price_cents" or availability(before["stock"]) != availability(value)
         changed = one_of(
             connection,
-            f"UPDATE products SET {column} = %s, version = version + 1 WHERE id = %s "
-            "RETURNING id, category_id, version, price_cents AS price, stock",
-            (value, product),
+            f"UPDATE products SET {column} = %s, version = version + %s WHERE id = %s "
+            "RETURNING id, version, price_cents AS price, stock",
+            (value, int(shown), product),
         )
-        if changed is None:
-            raise Refused(f"there is no product {product}")
+        assert changed is not None
         connection.execute(
             "INSERT INTO product_changes (product_id, version, price_cents, stock) VALUES (%s, %s, %s, %s)",
             (changed["id"], changed["version"], changed["price"], changed["stock"]),
         )
-    return changed
+    return changed, shown

@@ -15,7 +15,8 @@ import urllib.parse
 from collections.abc import Sequence
 
 from shop.cache import ForgetError
-from shop.settings import ARRIVAL, Settings
+from shop.rendering import Rendering
+from shop.settings import ARRIVAL, RENDERING, Settings
 
 #: seconds until a cache must have answered
 TIMEOUT = 5.0
@@ -39,14 +40,14 @@ def ban(settings: Settings, keys: Sequence[str]) -> None:
             raise ForgetError(f"the cache {url} refuses to forget {' '.join(keys)}: HTTP status {answer.status}")
 
 
-def ban_surely(settings: Settings, keys: Sequence[str]) -> None:
+def ban_surely(settings: Settings, rendering: Rendering, keys: Sequence[str]) -> None:
     """The same, and again when every page rendered before now has arrived where it is kept.
 
-    A page that was rendered before the change may reach a cache after the first ban. It left within RENDERING
-    seconds of its look at the database, else it said no-store: after ARRIVAL seconds none is on its way.
+    Such a page may reach a cache after the first ban. So wait until all of them have left, and ARRIVAL seconds more.
     """
     if not settings.purge_urls:
         return
     ban(settings, keys)
+    rendering.wait(RENDERING)
     time.sleep(ARRIVAL)
     ban(settings, keys)

@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-#: seconds between a page's first look at its data and the moment it leaves: later ones are not to be cached
-RENDERING = 0.2
-#: seconds after which a page that left in time has reached every cache
-ARRIVAL = 0.5
+#: seconds that a page may take to be cacheable, from its first look at its data: nobody waits longer for one
+RENDERING = 5.0
+#: seconds until what the server has handed to the network is in every cache
+ARRIVAL = 0.2
 
 
 class SettingsError(Exception):

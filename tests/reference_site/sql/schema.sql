@@ -11,19 +11,19 @@ CREATE TABLE products (
     colour text NOT NULL,
     price_cents integer NOT NULL CHECK (price_cents > 0),
     stock integer NOT NULL CHECK (stock >= 0),
-    -- raised by each change that the shop's staff makes; orders take stock and leave it
+    -- raised by each change of the shop's staff that pages show; orders leave it
     version integer NOT NULL DEFAULT 0,
     popularity integer NOT NULL,
     document tsvector NOT NULL
 );
 
 CREATE TABLE product_changes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     product_id integer NOT NULL REFERENCES products,
     version integer NOT NULL,
     price_cents integer NOT NULL,
     stock integer NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (product_id, version)
+    changed_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE customers (

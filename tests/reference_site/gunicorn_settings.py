@@ -11,6 +11,8 @@ bind = f"{os.environ.get('SHOP_ADDRESS', '127.0.0.1')}:{os.environ.get('SHOP_POR
 workers = 2
 threads = 8
 worker_class = "gthread"
+# The table of pages being rendered is shared by the processes.
+preload_app = True
 keepalive = 30
 timeout = 60
 graceful_timeout = 10
