@@ -22,6 +22,7 @@ import typing as t
 
 if t.TYPE_CHECKING:
     import boto3
+    import duckdb
     import jinja2
     import msgspec
     import numpy
@@ -42,6 +43,7 @@ if t.TYPE_CHECKING:
         "botocore_exceptions",
         "botocore_session",
         "botocore_utils",
+        "duckdb",
         "jinja2",
         "msgspec",
         "numpy",
@@ -59,6 +61,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "botocore_exceptions": ("botocore.exceptions", "botocore"),
     "botocore_session": ("botocore.session", "botocore"),
     "botocore_utils": ("botocore.utils", "botocore"),
+    "duckdb": ("duckdb", "duckdb"),
     "jinja2": ("jinja2", "jinja2"),
     "msgspec": ("msgspec", "msgspec"),
     "numpy": ("numpy", "numpy"),
