@@ -73,6 +73,11 @@ SYSTEM_PACKAGES = {
     "redis": SystemPackage(
         "redis-server", "the tests of Redis tuning on real servers", lambda: shutil.which("redis-server") is not None
     ),
+    "varnish": SystemPackage(
+        "varnish",
+        "VCL that a real Varnish reads and varnishtest tests",
+        lambda: shutil.which("varnishtest") is not None,
+    ),
     "mmdebstrap": SystemPackage(
         "mmdebstrap", "the test hosts' root file system", lambda: shutil.which("mmdebstrap") is not None
     ),
