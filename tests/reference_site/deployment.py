@@ -10,7 +10,10 @@ one pair of hosts is measured before and after, and each layer alone.
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
+import hmac
 import http.client
 import os
 import resource
@@ -36,6 +39,7 @@ DATABASE_PASSWORD = "database-of-the-tests"
 STAFF_TOKEN = "staff-of-the-tests"
 PURGE_TOKEN = "purge-token-of-the-tests"
 REDIS_PASSWORD = "redis-of-the-tests"
+POOL_PASSWORD = "pool-of-the-tests"
 SHOP_PORT, POSTGRESQL_PORT, PGBOUNCER_PORT, QUERY_CACHE_PORT = 8000, 5432, 6432, 9999
 REDIS_PORT, VARNISH_PORT = 6379, 6081
 
@@ -82,35 +86,54 @@ STATES: Mapping[str, State] = {
 }
 
 
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL keeps of a password (RFC 5803), with a salt that is always the same."""
+    salt, iterations = b"salt-of-the-tests", 4096
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    client, server = (hmac.digest(salted, name, "sha256") for name in (b"Client Key", b"Server Key"))
+    stored = hashlib.sha256(client).digest()
+    texts = [base64.b64encode(part).decode() for part in (salt, stored, server)]
+    return f"SCRAM-SHA-256${iterations}:{texts[0]}${texts[1]}:{texts[2]}"
+
+
 def caching(app: str, cache: str) -> tuple[dict[str, list[str]], dict[str, t.Any]]:
     """An operator's groups and variables for ``frugal.cloud.caching``; ``app`` and ``cache`` are addresses."""
     groups = {"pgbouncer": ["app1"], "query_cache": ["app1"], "redis": ["cache1"], "varnish": ["cache1"]}
     return groups, {
-        "redis_listen_addresses": ["127.0.0.1", cache],
+        "redis_address": cache,
         "redis_password": REDIS_PASSWORD,
         "redis_maxmemory": "64mb",
         "redis_maxmemory_policy": "allkeys-lru",
+        # A cache: what is lost at a restart is read again.
+        "redis_appendonly": False,
+        "redis_save": [],
         "varnish_listen_address": f"{cache}:{VARNISH_PORT}",
         "varnish_sites": [
             {
                 "name": "shop",
                 "hosts": [NAME],
-                "backends": [
-                    {"name": "app1", "address": app, "port": SHOP_PORT, "probe": {"url": "/health", "interval": 5}}
-                ],
+                "backends": [{"name": "app1", "address": app, "port": SHOP_PORT, "probe": {"path": "/health"}}],
                 "query_parameters": {"remove": ["utm_*", "gclid", "fbclid"], "sort": True},
-                "cookies": {"pass_on": ["shop_session"]},
+                "cookies": {"pass_on": ["shop_session"], "ignore": ["_ga", "_gid", "_fbp"]},
                 "public_paths": ["/", "/c/*", "/p/*", "/search", "/assets/*", "/login"],
-                "private_paths": ["/header", "/cart", "/account", "/checkout"],
-                "pass_paths": ["/staff/*", "/health"],
-                "grace": 10,
-                "purge": {"addresses": [app], "token": PURGE_TOKEN},
+                "private_paths": ["/header", "/cart*", "/account", "/checkout", "/staff/*"],
+                "grace": "10s",
+                "purge": {"addresses": [f"{app}/32"], "token": PURGE_TOKEN},
                 "ban": {"tag_header": "Surrogate-Key"},
             }
         ],
-        "pgbouncer_databases": {"shop": {"host": "127.0.0.1", "port": POSTGRESQL_PORT, "dbname": "shop"}},
+        "pgbouncer_databases": [{"name": "shop", "host": "127.0.0.1"}],
         "pgbouncer_pool_mode": "transaction",
         "pgbouncer_default_pool_size": 8,
+        "pgbouncer_auth_password": POOL_PASSWORD,
+        "pgbouncer_auth_users": {"shop": scram_verifier(DATABASE_PASSWORD)},
+        "pgbouncer_manage_database": True,
+        "query_cache_database": "shop",
+        "query_cache_users": {"shop": DATABASE_PASSWORD},
+        # Not the products: a price must not be as old as a result may be.
+        "query_cache_tables": [
+            f"public.{table}" for table in ("categories", "brands", "customers", "sessions", "orders", "order_lines")
+        ],
     }
 
 
@@ -156,7 +179,7 @@ class Site:
                     "ansible.builtin.include_tasks": str(FOLDER / "install.yml"),
                     "vars": {
                         "reference_site_folder": str(FOLDER),
-                        "reference_site_database_password": DATABASE_PASSWORD,
+                        "reference_site_database_password": scram_verifier(DATABASE_PASSWORD),
                         "reference_site_environment": self.environment(STATES["before"]),
                     },
                 }
@@ -205,8 +228,12 @@ class Site:
         """Run the shop in this state, with the data of the beginning and empty caches."""
         host = self.scenario["app1"]
         lines = "".join(f'{name}="{value}"\n' for name, value in sorted(self.environment(state).items()))
-        host.run("systemctl", "stop", "shop.service")
+        # What holds connections to the database is cut off with it, and starts again.
+        between = [unit for unit in ("pgbouncer.service", "pgpool2.service") if self._active(unit)]
+        host.run("systemctl", "stop", "shop.service", *between)
         host.run("sh", "/opt/shop/sql/reset.sh")
+        if between:
+            host.run("systemctl", "start", *between)
         host.run("sh", "-c", 'umask 077; printf %s "$1" > /etc/shop/shop.env', "sh", lines)
         if state.redis:
             self.empty_redis()
@@ -218,6 +245,9 @@ class Site:
             if time.monotonic() > end:
                 raise AssertionError("the shop does not answer: " + host.run("journalctl", "-n", "20", "-u", "shop"))
             time.sleep(0.2)
+
+    def _active(self, unit: str) -> bool:
+        return self.scenario["app1"].run("systemctl", "is-active", unit, check=False).strip() == "active"
 
     def empty_redis(self) -> None:
         """Let Redis forget everything."""
