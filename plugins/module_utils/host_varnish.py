@@ -36,6 +36,17 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
     "log_history": {"type": "bool", "default": True},
     "log_requests": {"type": "int", "default": 10000},
 }
+#: Options of the plugins that advise and that carry out; documented there.
+ADVICE: dict[str, dict[str, t.Any]] = {
+    **OPTIONS,
+    "minimum_gain": {"type": "float", "default": 0.01},
+    "maximum_grace": {"type": "float", "default": 3600.0},
+}
+TUNING: dict[str, dict[str, t.Any]] = {
+    "instance": OPTIONS["instance"],
+    "log_seconds": OPTIONS["log_seconds"],
+    "log_requests": OPTIONS["log_requests"],
+}
 #: most that may be asked for
 MOST_SECONDS = 3600.0
 MOST_REQUESTS = 100000
@@ -61,6 +72,8 @@ PARAMETERS = (
     "workspace_backend",
     "workspace_client",
 )
+#: where role varnish keeps what it was told, without secrets
+DECLARATION = "/etc/varnish/sites.json"
 #: longest text of a path, header or error that is returned (characters)
 LONGEST_TEXT = 256
 #: longest reading of what varnishd still has in its memory (seconds)
@@ -121,6 +134,7 @@ def read(instance: str, sample: Sample) -> dict[str, t.Any]:
         "counters": after,
         "memory": read_memory(),
         "tuned": host_tuned.read("varnish"),
+        "declaration": read_declaration(),
         "window": window,
         "log": log,
     }
@@ -234,6 +248,23 @@ def read_listeners(instance: str) -> list[str]:
         return []
     lines = (line.split() for line in output.splitlines())
     return [f"{words[1]}:{words[2]}" for words in lines if len(words) >= 3 and words[2].isdigit()]
+
+
+def read_declaration(path: str = DECLARATION) -> list[dict[str, t.Any]]:
+    """The sites as the role was told; none where it does not manage this Varnish.
+
+    :raises HostError: when the file cannot be read or holds something else.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise HostError(f"{path} cannot be read as a declaration of sites: {error}") from None
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise HostError(f"{path} is no declaration of sites: a list of mappings is expected")
+    return found
 
 
 def read_memory() -> dict[str, int]:

@@ -20,27 +20,13 @@ description:
   - M(frugal.cloud.varnish_tuning_info) analyses what this module returns.
   - Needs nothing but Python 3.9 and Varnish's own tools on the host. Runs as a user that may read Varnish's log.
 extends_documentation_fragment:
-  - frugal.cloud.attributes
+  - frugal.cloud.attributes.info
+  - frugal.cloud.varnish
+  - frugal.cloud.varnish.log
+  - frugal.cloud.varnish.history
 attributes:
   platform:
     description: Where it runs - on the host of the Varnish.
-options:
-  instance:
-    description: Name or working directory of the varnishd, as in its option C(-n). Its default where it is not set.
-    type: str
-    default: ""
-  log_seconds:
-    description: How long the log is read live, in seconds. Growth of the counters is measured meanwhile.
-    type: float
-    default: 30
-  log_history:
-    description: Also read what varnishd still has in its memory, usually some minutes.
-    type: bool
-    default: true
-  log_requests:
-    description: How many requests are returned at most, the newest ones.
-    type: int
-    default: 10000
 """
 
 EXAMPLES = r"""
@@ -92,6 +78,12 @@ tuned:
   returned: success
   type: dict
   sample: {sites: {shop: {grace: 1m}}}
+declaration:
+  description: The sites, as role P(frugal.cloud.varnish#role) was told; empty where it does not manage this Varnish.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: shop, hosts: [shop.example.com]}]
 window:
   description: How much the counters grew while the log was read live, and for how many seconds that was.
   returned: with O(log_seconds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gzip
 import itertools
 import statistics
 import time
@@ -109,4 +110,6 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], by
         await reader.readuntil(b"\r\n")
     else:
         body = await reader.readexactly(int(headers["content-length"]))
+    if headers.get("content-encoding", "") == "gzip":
+        body = gzip.decompress(body)
     return int(head[0].split()[1]), headers, body
