@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.frugal.cloud.plugins.module_utils.helm import Masker, leaves, merged, sentence
+from ansible_collections.frugal.cloud.plugins.module_utils.helm import Masker, merged, sentence
 from ansible_collections.frugal.cloud.plugins.module_utils.helm_options import (
     COMMON_OPTIONS,
     RELEASE_OPTIONS,
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
         result: _Dict = super().run(tmp, task_vars)
         self._variables: _Dict = task_vars or {}
         self._options: _Dict = self.validate_argument_spec(argument_spec=RELEASE_OPTIONS)[1]
-        self._mask = Masker(leaves(self._options["secret_values"]))
+        self._mask = Masker([self._options["secret_values"], self._options["hidden"]])
         refusal = objection(self._options)
         if refusal:
             raise AnsibleActionFail(refusal)

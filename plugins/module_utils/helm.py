@@ -206,10 +206,14 @@ def diff(
     values: Mapping[str, t.Any] | None,
     manifest: str,
     secret_values: Mapping[str, t.Any],
+    hidden: Sequence[str] = (),
 ) -> dict[str, str]:
-    """Values and manifest before and after, as Ansible shows them; ``values`` None: it goes away."""
+    """Values and manifest before and after, as Ansible shows them; ``values`` None: it goes away.
+
+    ``secret_values`` and ``hidden`` stand nowhere in it.
+    """
     # What was secret before is secret as well: it stands at the same place.
-    masker = Masker([secret_values, _at(release.values if release else {}, secret_values)])
+    masker = Masker([hidden, secret_values, _at(release.values if release else {}, secret_values)])
     before = raw_objects(release.manifest) if release else {}
     parts = {}
     for side, told, text, other in (

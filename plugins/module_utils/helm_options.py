@@ -22,6 +22,7 @@ COMMON_OPTIONS: dict[str, dict[str, t.Any]] = {
     "checksum": {"type": "str"},
     "values": {"type": "dict", "default": {}},
     "secret_values": {"type": "dict", "default": {}, "no_log": True},
+    "hidden": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "skip_crds": {"type": "bool", "default": False},
     "kubeconfig": {"type": "path"},
     "context": {"type": "str"},

@@ -61,6 +61,11 @@ options:
       - Helm keeps them with the release, in a Secret of its namespace. Rather let a chart name a Secret that exists.
     type: dict
     default: {}
+  hidden:
+    description: Texts that no result, diff, message or log shows, such as a password inside of O(values).
+    type: list
+    elements: str
+    default: []
   skip_crds:
     description: Leave out the definitions of resources (CRDs) that the chart brings.
     type: bool

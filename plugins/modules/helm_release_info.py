@@ -58,6 +58,11 @@ options:
       - Helm keeps them with the release, in a Secret of its namespace. Rather let a chart name a Secret that exists.
     type: dict
     default: {}
+  hidden:
+    description: Texts that no result, diff, message or log shows, such as a password inside of O(values).
+    type: list
+    elements: str
+    default: []
   skip_crds:
     description: Leave out the definitions of resources (CRDs) that the chart brings.
     type: bool
@@ -144,10 +149,9 @@ import json
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.frugal.cloud.plugins.module_utils import helm
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.frugal.cloud.plugins.module_utils import deps, helm
 from ansible_collections.frugal.cloud.plugins.module_utils.helm_options import COMMON_OPTIONS, objection
-from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
 
 
 def report(module: AnsibleModule) -> dict[str, t.Any]:
@@ -175,7 +179,7 @@ def report(module: AnsibleModule) -> dict[str, t.Any]:
         changes = helm.reasons(release, chart, values or {})
         manifest = _rendered(module, asked, release, values or {}) if changes else ""
     if changes:
-        comparison = helm.diff(release, values, manifest, options["secret_values"])
+        comparison = helm.diff(release, values, manifest, options["secret_values"], options["hidden"])
     return {
         "exists": release is not None,
         "revision": release.revision if release else 0,
@@ -221,8 +225,13 @@ def _rendered(
 def main() -> None:
     """Arguments, questions, exit."""
     module = AnsibleModule(argument_spec=COMMON_OPTIONS, supports_check_mode=True)
-    with failing_clearly(module):
-        module.exit_json(changed=False, **report(module))
+    try:
+        found = report(module)
+    except helm.HelmError as error:
+        module.fail_json(msg=str(error))
+    except deps.MissingLibrary as error:
+        module.fail_json(msg=missing_required_lib(error.distribution), exception=error.trace)
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":
