@@ -1,0 +1,70 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules for CDNs as Ansible runs them, on stand-ins: check mode, diff, idempotence, secrets, sentences."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+from ansible_collections.frugal.cloud.tests.standins import cloudflare_api
+
+ROOT = Path(__file__).resolve().parents[2]
+_Dict = dict[str, t.Any]
+
+
+def run(module: str, arguments: _Dict, *flags: str) -> tuple[_Dict, str]:
+    """One run with ``ansible -m``: its result, and all that it printed."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "CLOUDFLARE_", "AWS_"))}
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).parent / "ansible", "localhost", "-c", "local", "-i", "localhost,", *flags),
+            *("-m", f"frugal.cloud.{module}", "-a", json.dumps(arguments)),
+            *("-e", f"ansible_python_interpreter={sys.executable}"),
+        ],
+        env={
+            **kept,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
+            "ANSIBLE_NOCOLOR": "true",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert "Traceback" not in output, output
+    start = done.stdout.rindex("=> {") + 3
+    return json.JSONDecoder().raw_decode(done.stdout[start:])[0], output
+
+
+def test_cloudflare() -> None:
+    account = cloudflare_api.Account()
+    with cloudflare_api.serving(account) as url:
+        wanted: _Dict = {
+            "api_url": url,
+            "api_token": cloudflare_api.TOKEN,
+            "zone": "example.com",
+            "settings": {"http3": True},
+            "rules": [{"name": "Static", "expression": "true", "edge_ttl": 60}],
+            "tiered_cache": "smart",
+        }
+        predicted, output = run("cloudflare_cache", wanted, "--check", "--diff")
+        assert predicted["changed"]
+        assert account.settings["http3"] == "off"
+        assert '+    "http3": "on"' in output
+        assert cloudflare_api.TOKEN not in output
+        done, _output = run("cloudflare_cache", wanted)
+        assert done["changes"] == predicted["changes"]
+        assert account.settings["http3"] == "on"
+        again, _output = run("cloudflare_cache", wanted)
+        assert (again["changed"], again["changes"], again["api_requests"]) == (False, [], 5)
+        refused, _output = run("cloudflare_cache", {**wanted, "zone": "example.org"})
+        assert "zone is 'example.org': this token sees no zone of that name" in refused["msg"]
+        missing, _output = run("cloudflare_cache", {**wanted, "api_token": None})
+        assert missing["msg"].startswith("api_token is missing")
