@@ -274,12 +274,13 @@ def _catalogue(reading: Reading, name: str, before: Data, found: Data) -> Data:
             old, new = before.get("writes", {}).get(row["oid"]), now.get(row["oid"])
             span = float(new["now"]) - float(old["now"]) if old and new else 0.0
             rate = (int(new["writes"]) - int(old["writes"])) / span if old and new and span > 0 else 0.0
-            catalogue["relations"][row["oid"]] = {
+            relation: Data = {
                 **{key: row[key] for key in ("schema", "name", "kind", "persistence", "cascades_from", "namesakes")},
                 **{key: row[key] == "t" for key in ("row_security", "system", "inherits", "zoned")},
                 "rows": max(float(row["rows"]), 0.0),
                 "writes_per_second": max(rate, 0.0),
             }
+            catalogue["relations"][row["oid"]] = {**relation, "refusal": table_refusal(relation)}
     if functions:
         text = ", ".join(map(str, functions))
         rows = ask(
@@ -324,9 +325,8 @@ def check_tables(found: Data, tables: t.Sequence[str], database: str) -> list[st
         row = relations.get(table)
         if row is None:
             raise HostError(f"{table} is no table of database {database}: give tables as schema.name")
-        why = table_refusal(row)
-        if why:
-            sentences.append(f"{table} {why}")
+        if row["refusal"]:
+            sentences.append(f"{table} {row['refusal']}")
     return sentences
 
 
