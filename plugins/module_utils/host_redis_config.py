@@ -96,7 +96,15 @@ def diff(outcome: Outcome) -> dict[str, str]:
     return {"before_header": "settings", "after_header": "settings", "before": sides[0], "after": sides[1]}
 
 
-def apply(client: RedisClient, settings: t.Mapping[str, t.Any], *, persist: bool, tuned: str, check: bool) -> Outcome:
+def apply(
+    client: RedisClient,
+    settings: t.Mapping[str, t.Any],
+    *,
+    persist: bool,
+    tuned: str,
+    check: bool,
+    folder: str = host_tuned.FOLDER,
+) -> Outcome:
     """Bring ``settings`` about; ``tuned`` names the service whose role keeps them (empty: none).
 
     :raises HostError: when one is refused or cannot be kept; everything is as before then.
@@ -113,8 +121,8 @@ def apply(client: RedisClient, settings: t.Mapping[str, t.Any], *, persist: bool
         )
     behind = persist and not wanted and _file_differs(info["config_file"], before, names)
     overlay = {name: before[name] if name not in wanted else value for name, value in names.items()}
-    kept = host_tuned.read(tuned) if tuned else {}
-    adds = bool(tuned) and host_tuned.merged(tuned, overlay) != kept
+    kept = host_tuned.read(tuned, folder) if tuned else {}
+    adds = bool(tuned) and host_tuned.merged(tuned, overlay, folder) != kept
     if check or not (wanted or behind or adds):
         changes = {name: (before[name], value) for name, value in wanted.items()}
         rewrite = persist and (bool(wanted) or behind)
@@ -126,14 +134,14 @@ def apply(client: RedisClient, settings: t.Mapping[str, t.Any], *, persist: bool
             client.command("CONFIG", "REWRITE")
         after = _current(client, names)
         if tuned:
-            host_tuned.write(tuned, after)
+            host_tuned.write(tuned, after, folder)
     except HostError as error:
         _undo(client, {name: before[name] for name in wanted}, str(error), rewrite=persist)
     return Outcome(
         {name: (before[name], after[name]) for name in wanted if before[name] != after[name]},
         after,
         persist and (bool(wanted) or behind),
-        bool(tuned) and host_tuned.read(tuned) != kept,
+        bool(tuned) and host_tuned.read(tuned, folder) != kept,
     )
 
 

@@ -28,6 +28,21 @@ READING: dict[str, dict[str, t.Any]] = {
     "trace_keys": {"type": "int", "default": 20_000, "no_log": False},
     "trace_events": {"type": "int", "default": 150_000},
 }
+#: what ``redis_tuning_info`` asks for besides, documented there
+ADVICE: dict[str, dict[str, t.Any]] = {
+    "usage": {"type": "str", "choices": ["auto", "cache", "mixed", "store"], "default": "auto"},
+    "memory_price_gib_month": {"type": "float", "default": 0.0},
+    "miss_price_million": {"type": "float", "default": 0.0},
+    "hit_ratio_tolerance": {"type": "float", "default": 0.01},
+    "memory_limit_mib": {"type": "int", "default": 0},
+    "currency": {"type": "str", "default": "USD"},
+}
+#: and ``redis_tuning``
+TUNING: dict[str, dict[str, t.Any]] = {
+    "observe_seconds": {"type": "float", "default": 12.0},
+    "persist": {"type": "bool", "default": True},
+    "tuned_service": {"type": "str", "default": "redis"},
+}
 #: least value of each number
 LEAST = {
     "observe_seconds": 0.1,

@@ -119,6 +119,8 @@ def _derived(trace: Mapping[str, t.Any], columns: list[list[int]], misses: int |
     count = int(trace["sampled_keys"])
     measured, left = unpack(trace["key_bytes"]).tolist(), unpack(trace["key_life"]).tolist()
     names = unpack(trace["key_length"]).tolist()
+    if len(measured) != len(left) or len(names) != count:
+        raise BadTrace("the trace says nothing about some of its keys")
     last_read, read_at = [-1] * count, [0] * count
     reads, written, first = [0] * count, [False] * count, [-1] * count
     lives, longest = [0] * count, [0] * count

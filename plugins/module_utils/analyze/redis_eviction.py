@@ -14,6 +14,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import heapq
+import math
 import random
 
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.redis_accesses import (
@@ -145,9 +146,9 @@ class _Cache:
                 else:
                     self._insert(key, at, life)
         more = found.adjustment(warm, judged)
-        ratio = (hits + more) / (judged + more) if judged + more > 0 else float("nan")
+        ratio = min(1.0, max(0.0, (hits + more) / (judged + more))) if judged + more > 0 else math.nan
         return Simulated(
-            hit_ratio=min(1.0, max(0.0, ratio)),
+            hit_ratio=ratio,
             evictions=round(self.evictions / found.rate),
             write_errors=errors / writes if writes else 0.0,
             keys=round(sum(resident) / found.rate),

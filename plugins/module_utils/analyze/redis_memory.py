@@ -224,10 +224,11 @@ def _best_size(
     else:
         wanted = most - options.hit_ratio_tolerance
         size, ratio = next(point for point in curve if point[1] >= wanted)
-        told = (
-            f"{size / MIB:.0f} MiB answer {ratio:.1%} of the reads, {curve[-1][0] / MIB:.0f} MiB would answer "
-            f"{most:.1%}"
-        )
+        told = f"{size / MIB:.0f} MiB answer {ratio:.1%} of the reads"
+        if size < curve[-1][0]:
+            told += f", {curve[-1][0] / MIB:.0f} MiB would answer {most:.1%}"
+        else:
+            told += ": of more memory the sample says nothing" if not limit or size < limit else ""
     present = model.hit_ratio(policy, now)
     if size > now and ratio - present >= MEMORY_GAIN:
         binds = "host_memory" if limit and size >= limit - MIB else "miss_ratio_curve"

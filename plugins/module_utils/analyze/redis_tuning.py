@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing as t
 from collections.abc import Mapping, Sequence
 
@@ -28,6 +29,8 @@ KINDS = (
     "redis_clients",
     "redis_latency_monitor",
 )
+#: those that decide which keys are there
+RESIDENCE = (redis_memory.ACTION, "redis_encoding")
 #: the hit ratio may be this much lower than expected
 TOLERATED = 0.02
 #: fewest reads for a comparison of hit ratios
@@ -35,6 +38,13 @@ ENOUGH = 1_000
 #: reads of a command may take this much longer before it counts (share of the median), and this long (microseconds)
 SLOWER = 0.25
 LEAST_SLOWER_US = 2.0
+
+
+def service_name(instance: str) -> str:
+    """What a server is called in scopes: by its port, or by the path of its socket."""
+    if instance == "6379":
+        return "redis"
+    return "redis-" + re.sub(r"[^a-z0-9]+", "-", instance.lower()).strip("-")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,11 +105,11 @@ def checks(recommendation: Recommendation, observed: Mapping[str, t.Any]) -> Seq
     """How the server does, by counters watched now, against the figures before the change."""
     before = recommendation.evidence.get("measured", {})
     predicted = recommendation.evidence.get("predicted", {})
-    return [
-        _hit_ratio(before, predicted, observed),
-        _latency(before, observed),
-        _writes(before, observed),
-    ]
+    found = [_latency(before, observed), _writes(before, observed)]
+    # What does not decide which keys are there is not blamed for a day on which others are read.
+    if recommendation.action in RESIDENCE:
+        found.insert(0, _hit_ratio(before, predicted, observed))
+    return found
 
 
 def _hit_ratio(before: Mapping[str, t.Any], predicted: Mapping[str, t.Any], observed: Mapping[str, t.Any]) -> Check:

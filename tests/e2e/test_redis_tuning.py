@@ -1,0 +1,227 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real Redis server in use is tuned by playbooks: recommended, planned, applied, verified, taken back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.frugal.cloud.tests.e2e.loop import BIN, ROOT, Ran
+from ansible_collections.frugal.cloud.tests.tools.redis_server import Application, Server, Workload, in_use, serve
+
+PASSWORD = "the-password-of-the-tests"
+#: Small enough for seconds: the whole hot set fits into the memory of a test.
+WORKLOAD = Workload(keys=8_000, value=(200, 600), drift=10_000, step=2, reads_per_second=12_000)
+POLICY = {
+    "approval": [{"name": "all", "automatic": True}],
+    "verification": {"soak_hours": 0, "rollback": "automatic"},
+}
+PLAYBOOK = """
+- name: Tune the cache
+  hosts: cache1
+  gather_facts: false
+  module_defaults:
+    frugal.cloud.redis_tuning: &connection
+      login_port: "{{ port }}"
+      login_password: "{{ password }}"
+      tuned_service: ""
+      observe_seconds: 2
+  tasks:
+    - name: Find
+      when: "'recommend' in steps"
+      block:
+        - name: Look at it
+          frugal.cloud.redis_tuning_info:
+            login_port: "{{ port }}"
+            login_password: "{{ password }}"
+            observe_seconds: 2
+            monitor_seconds: 4
+            data_directory: "{{ data }}"
+          register: found
+    - name: Plan it
+      when: "'plan' in steps"
+      frugal.cloud.optimization_plan:
+        scope: "hosts/cache1/redis-{{ port }}"
+        recommendations_path: "{{ data }}/recommendations/hosts-cache1-redis-{{ port }}.jsonl.gz"
+        policy: "{{ policy }}"
+    - name: Predict
+      when: "'predict' in steps"
+      check_mode: true
+      frugal.cloud.redis_tuning:
+    - name: Apply
+      when: "'apply' in steps"
+      frugal.cloud.redis_tuning:
+    - name: Apply again
+      when: "'again' in steps"
+      frugal.cloud.redis_tuning:
+    - name: Verify
+      when: "'verify' in steps"
+      frugal.cloud.redis_tuning:
+        stage: verify
+    - name: Roll back
+      when: "'rollback' in steps"
+      frugal.cloud.redis_tuning:
+        stage: rollback
+        plan: "{{ plan }}"
+"""
+BAD = """
+- name: What cannot be
+  hosts: cache1
+  gather_facts: false
+  tasks:
+    - name: Wrong password
+      frugal.cloud.redis_tuning_info:
+        login_port: "{{ port }}"
+        login_password: not-the-password
+      ignore_errors: true
+    - name: Unreachable
+      frugal.cloud.redis_tuning_info:
+        login_port: 1
+      ignore_errors: true
+    - name: No configuration file
+      frugal.cloud.redis_config:
+        login_port: "{{ port }}"
+        login_password: "{{ password }}"
+        settings: {maxmemory: 32mb, maxmemory-policy: allkeys-lru}
+      ignore_errors: true
+    - name: One setting is refused
+      frugal.cloud.redis_config:
+        login_port: "{{ port }}"
+        login_password: "{{ password }}"
+        settings: {maxmemory: 32mb, maxmemory-policy: sometimes}
+        persist: false
+      ignore_errors: true
+    - name: Predicted
+      frugal.cloud.redis_config: &settings
+        login_port: "{{ port }}"
+        login_password: "{{ password }}"
+        settings: {maxmemory: 32mb, maxmemory-policy: allkeys-lru}
+        persist: false
+      check_mode: true
+      diff: true
+    - name: Set
+      frugal.cloud.redis_config: *settings
+      diff: true
+    - name: Set again
+      frugal.cloud.redis_config: *settings
+"""
+
+
+@dataclasses.dataclass
+class Operator:
+    """Runs playbooks against a server on this machine, which the inventory calls cache1."""
+
+    folder: Path
+    server: Server
+    ledger: str = "ledger.db"
+
+    def run(self, playbook: str, **variables: t.Any) -> Ran:
+        """A playbook of its own process."""
+        file = self.folder / "play.yml"
+        file.write_text(playbook, encoding="utf-8")
+        inventory = self.folder / "inventory.yml"
+        host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        inventory.write_text(json.dumps({"all": {"hosts": {"cache1": host}}}), encoding="utf-8")
+        extra = {
+            "port": self.server.where.port,
+            "password": PASSWORD,
+            "data": str(self.folder / "data"),
+            "policy": POLICY,
+            **variables,
+        }
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "FRUGAL_"))}
+        environment = {
+            **kept,
+            "HOME": str(self.folder),
+            "ANSIBLE_HOME": str(self.folder / "ansible"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
+            "ANSIBLE_NOCOLOR": "true",
+            "FRUGAL_LEDGER_URL": f"sqlite:///{self.folder}/{self.ledger}",
+        }
+        command = [str(BIN / "ansible-playbook"), "-v", "-i", str(inventory), str(file), "-e", json.dumps(extra)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert PASSWORD not in done.stdout + done.stderr
+        return Ran(done.returncode, done.stdout + done.stderr)
+
+    def settings(self) -> dict[str, str]:
+        """What the server is set to now."""
+        with self.server.connect() as client:
+            return client.config("maxmemory*")
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> t.Iterator[Operator]:
+    settings = {"maxmemory": "3mb", "maxmemory-policy": "allkeys-random", "requirepass": PASSWORD}
+    with serve(tmp_path / "redis", settings) as server:
+        yield Operator(tmp_path, server)
+
+
+def task(ran: Ran, name: str) -> t.Mapping[str, t.Any]:
+    """The result of the task with this very name."""
+    lines = ran.output.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith(f"TASK [{name}]"))
+    line = next(line for line in lines[at:] if " => {" in line)
+    found: t.Mapping[str, t.Any] = json.loads(line.partition(" => ")[2])
+    return found
+
+
+@pytest.mark.timeout(120)
+def test_the_whole_loop_on_a_server_in_use(operator: Operator) -> None:
+    before = operator.settings()
+    with operator.server.connect() as client:
+        Application(WORKLOAD, 5).run(client, 40_000)
+    with in_use(operator.server, WORKLOAD, 6):
+        ran = operator.run(PLAYBOOK, steps=["recommend", "plan", "predict", "apply", "again"])
+        assert ran.code == 0, ran.output
+        found, plan = task(ran, "Look at it"), task(ran, "Plan it")
+        eviction = next(item for item in found["recommendations"] if item["action"] == "redis_eviction")
+        assert eviction["current"]["maxmemory-policy"] == "allkeys-random"
+        assert found["summary"]["usage"] == "cache"
+        assert operator.settings() == {**before, **eviction["proposed"]}
+        assert task(ran, "Predict")["by_status"] == task(ran, "Apply")["by_status"]
+        assert (task(ran, "Predict")["changed"], task(ran, "Apply again")["changed"]) == (True, False)
+        kept = operator.server.config.read_text(encoding="utf-8")
+        assert f"maxmemory-policy {eviction['proposed']['maxmemory-policy']}" in kept
+
+        ran = operator.run(PLAYBOOK, steps=["verify", "rollback"], plan=plan["plan"]["id"])
+        assert ran.code == 0, ran.output
+        verified = task(ran, "Verify")
+        assert verified["by_status"] == {"applied": 0, "rolled_back": 0, "verified": len(plan["actions"])}, verified
+        assert operator.settings() == before
+        assert "maxmemory-policy allkeys-random" in operator.server.config.read_text(encoding="utf-8")
+    # The same change meets a day on which everybody reads something else: it is blamed, and goes back by itself.
+    operator.ledger = "another.db"
+    with in_use(operator.server, dataclasses.replace(WORKLOAD, keys=60_000, skew=0.2), 7):
+        ran = operator.run(PLAYBOOK, steps=["plan", "apply", "verify"])
+        assert task(ran, "Apply")["by_status"]["applied"] == len(plan["actions"]), ran.output
+        verified = task(ran, "Verify")
+        assert verified["by_status"]["rolled_back"] >= 1, ran.output
+        failed = [found["why"] for found in verified["verifications"].values() if not found["passed"]]
+        assert any("hit_ratio: 0." in why for why in failed), failed
+        assert operator.settings() == before
+
+
+def test_what_cannot_be_is_said_in_a_sentence_and_changes_nothing(tmp_path: Path) -> None:
+    with serve(tmp_path / "redis", {"requirepass": PASSWORD}, with_file=False) as server:
+        operator = Operator(tmp_path, server)
+        name = f"127.0.0.1:{server.where.port}"
+        ran = operator.run(BAD)
+        assert task(ran, "Wrong password")["msg"] == f"Redis at {name} refuses the password of user default"
+        assert task(ran, "Unreachable")["msg"] == "Redis at 127.0.0.1:1 cannot be reached: Connection refused"
+        assert "runs without a configuration file" in task(ran, "No configuration file")["msg"]
+        refused = task(ran, "One setting is refused")["msg"]
+        assert refused.startswith("Redis refuses maxmemory-policy 'sometimes': argument")
+        assert refused.endswith("no setting was changed")
+        predicted, done = task(ran, "Predicted"), task(ran, "Set")
+        assert predicted["previous"] == done["previous"] == {"maxmemory": "0", "maxmemory-policy": "noeviction"}
+        assert ran.output.count("+maxmemory-policy allkeys-lru") == 2, ran.output
+        assert (predicted["changed"], done["changed"], task(ran, "Set again")["changed"]) == (True, True, False)
+        assert operator.settings()["maxmemory"] == str(32 * 2**20)
