@@ -27,6 +27,7 @@ if t.TYPE_CHECKING:
     import msgspec
     import numpy
     import psycopg
+    import requests
     import sqlalchemy
     import yaml
     from botocore import config as botocore_config
@@ -34,6 +35,12 @@ if t.TYPE_CHECKING:
     from botocore import exceptions as botocore_exceptions
     from botocore import session as botocore_session
     from botocore import utils as botocore_utils
+    from google import auth as google_auth
+    from google.auth import compute_engine as google_compute_engine
+    from google.auth import exceptions as google_exceptions
+    from google.auth.transport import requests as google_requests
+    from google.oauth2 import credentials as google_credentials
+    from google.oauth2 import service_account as google_service_account
     from scipy import stats as scipy_stats
 
     __all__ = [
@@ -44,10 +51,17 @@ if t.TYPE_CHECKING:
         "botocore_session",
         "botocore_utils",
         "duckdb",
+        "google_auth",
+        "google_compute_engine",
+        "google_credentials",
+        "google_exceptions",
+        "google_requests",
+        "google_service_account",
         "jinja2",
         "msgspec",
         "numpy",
         "psycopg",
+        "requests",
         "scipy_stats",
         "sqlalchemy",
         "yaml",
@@ -62,10 +76,17 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "botocore_session": ("botocore.session", "botocore"),
     "botocore_utils": ("botocore.utils", "botocore"),
     "duckdb": ("duckdb", "duckdb"),
+    "google_auth": ("google.auth", "google-auth"),
+    "google_compute_engine": ("google.auth.compute_engine", "google-auth"),
+    "google_credentials": ("google.oauth2.credentials", "google-auth"),
+    "google_exceptions": ("google.auth.exceptions", "google-auth"),
+    "google_requests": ("google.auth.transport.requests", "google-auth"),
+    "google_service_account": ("google.oauth2.service_account", "google-auth"),
     "jinja2": ("jinja2", "jinja2"),
     "msgspec": ("msgspec", "msgspec"),
     "numpy": ("numpy", "numpy"),
     "psycopg": ("psycopg", "psycopg[binary]"),
+    "requests": ("requests", "requests"),
     "scipy_stats": ("scipy.stats", "scipy"),
     "sqlalchemy": ("sqlalchemy", "SQLAlchemy"),
     "yaml": ("yaml", "PyYAML"),

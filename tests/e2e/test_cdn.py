@@ -12,7 +12,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from ansible_collections.frugal.cloud.tests.standins import cloudflare_api
+from ansible_collections.frugal.cloud.tests.standins import cloudflare_api, google_api
 
 ROOT = Path(__file__).resolve().parents[2]
 _Dict = dict[str, t.Any]
@@ -68,3 +68,33 @@ def test_cloudflare() -> None:
         assert "zone is 'example.org': this token sees no zone of that name" in refused["msg"]
         missing, _output = run("cloudflare_cache", {**wanted, "api_token": None})
         assert missing["msg"].startswith("api_token is missing")
+
+
+def test_google() -> None:
+    google = google_api.cdn_project()
+    with google_api.serving(google) as url:
+        wanted: _Dict = {
+            "project": "shop",
+            "base_url": url,
+            "auth_kind": "accesstoken",
+            "access_token": google_api.TOKEN,
+            "backends": [
+                {
+                    "name": "web",
+                    "enable_cdn": True,
+                    "cdn_policy": {"cache_mode": "use_origin_headers"},
+                    "signed_url_keys": [{"name": "k1", "value": "nZtRohdNF9m3cKM24IcK4w=="}],
+                }
+            ],
+        }
+        predicted, output = run("gcp_cdn", wanted, "--check", "--diff", "-vvv")
+        assert predicted["changed"]
+        assert '+    "enableCDN": true' in output
+        assert google_api.TOKEN not in output
+        assert "nZtRohdNF9m3cKM24IcK4w" not in output
+        done, _output = run("gcp_cdn", wanted)
+        assert done["changes"] == predicted["changes"]
+        again, _output = run("gcp_cdn", wanted)
+        assert (again["changed"], again["api"]["requests"]) == (False, 1)
+        refused, _output = run("gcp_cdn", {**wanted, "backends": [{"name": "api"}]})
+        assert "project shop has no global backend service of that name" in refused["msg"]

@@ -1,0 +1,308 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stands in for Google's APIs, driven by the discovery documents that google-api-python-client brings.
+
+Method, path, query and body of every request are checked against the document: an unknown method,
+parameter or field, or a wrong type or enum value, is refused with 400 or 404, as Google refuses
+it. Resources are kept by their path; get, patch and insert work as the document's schemas say,
+with fingerprints where a schema has one, and answer with operations that take a moment. What else
+a method does has to be given as a handler.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import functools
+import http.server
+import importlib.util
+import json
+import re
+import threading
+import typing as t
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_Dict = dict[str, t.Any]
+TOKEN = "ya29.the-token-of-the-tests"
+
+
+class Refused(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@functools.cache
+def document(name: str) -> _Dict:
+    """The discovery document of an API, such as C(compute.v1)."""
+    found = importlib.util.find_spec("googleapiclient")
+    assert found is not None
+    assert found.origin is not None
+    path = Path(found.origin).parent / "discovery_cache" / "documents" / f"{name}.json"
+    return t.cast("_Dict", json.loads(path.read_text(encoding="utf-8")))
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method of a document and the paths that it answers."""
+
+    api: str
+    path: re.Pattern[str]
+    description: _Dict
+
+    @property
+    def id(self) -> str:
+        """``compute.backendServices.patch``."""
+        return str(self.description["id"])
+
+
+@functools.cache
+def methods(api: str) -> list[Method]:
+    """All methods of an API."""
+    found: list[Method] = []
+
+    def collect(resources: _Dict, prefix: str) -> None:
+        for resource in resources.values():
+            for method in resource.get("methods", {}).values():
+                template = prefix + method.get("flatPath", method["path"])
+                parts = re.split(r"\{\+?(\w+)\}", template)
+                pattern = "".join(f"(?P<{part}>[^/]+)" if n % 2 else re.escape(part) for n, part in enumerate(parts))
+                found.append(Method(api, re.compile(pattern), method))
+            collect(resource.get("resources", {}), prefix)
+
+    root = document(api)
+    collect(root["resources"], "/" + root["servicePath"])
+    return found
+
+
+def check(schemas: _Dict, schema: _Dict, value: t.Any, where: str) -> None:
+    """:raises Refused: ``value`` is not what ``schema`` says."""
+    if "$ref" in schema:
+        schema = schemas[schema["$ref"]]
+    kind = schema.get("type", "any")
+    if kind == "object":
+        if not isinstance(value, dict):
+            raise Refused(400, f"Invalid value at '{where}': an object is expected")
+        for name, item in value.items():
+            inner = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
+            if inner is None:
+                raise Refused(
+                    400, f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': Cannot find field."
+                )
+            check(schemas, inner, item, f"{where}.{name}")
+    elif kind == "array":
+        if not isinstance(value, list):
+            raise Refused(400, f"Invalid value at '{where}': a list is expected")
+        for number, item in enumerate(value):
+            check(schemas, schema["items"], item, f"{where}[{number}]")
+    elif kind != "any":
+        _check_plain(schema, kind, value, where)
+
+
+def _check_plain(schema: _Dict, kind: str, value: t.Any, where: str) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    good = {"boolean": isinstance(value, bool), "integer": number, "number": number, "string": isinstance(value, str)}
+    if kind == "string" and schema.get("format") in ("int64", "uint64"):
+        good["string"] = isinstance(value, str) or number
+    if not good.get(kind, False):
+        raise Refused(400, f"Invalid value at '{where}' ({kind}): {value!r}")
+    if schema.get("enum") and value not in schema["enum"]:
+        raise Refused(400, f"Invalid value for field '{where}': '{value}'. Must be one of {schema['enum']}")
+
+
+@dataclasses.dataclass
+class Google:
+    """The cloud; tests look at it and change it."""
+
+    apis: tuple[str, ...] = ("compute.v1",)
+    #: resources by path
+    resources: dict[str, _Dict] = dataclasses.field(default_factory=dict)
+    handlers: dict[str, Callable[[str, _Dict, t.Any], None]] = dataclasses.field(default_factory=dict)
+    requests: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    #: so many requests are answered with 503 first
+    busy: int = 0
+    #: so many patches find that somebody was faster
+    conflicts: int = 0
+    #: ends the next operation with this error
+    failing: str = ""
+    operations: dict[str, _Dict] = dataclasses.field(default_factory=dict)
+    _count: int = 0
+
+    def answer(self, verb: str, path: str, query: dict[str, str], body: t.Any) -> _Dict:
+        """The answer to a request. :raises Refused: what is none."""
+        method, names = self._method(verb, path)
+        self.requests.append((method.id, path))
+        self._check(method, query, body)
+        if method.id.endswith("Operations.get"):
+            return self._operation(path.rpartition("/")[2])
+        action = method.id.rpartition(".")[2]
+        if method.id in self.handlers:
+            self.handlers[method.id](path, {**names, **query}, body)
+        elif action == "get":
+            return self._get(path)
+        elif action == "patch":
+            self._patch(path, body)
+        else:
+            raise Refused(501, f"the stand-in has no handler for {method.id}")
+        return self._begin(path)
+
+    def _method(self, verb: str, path: str) -> tuple[Method, _Dict]:
+        for api in self.apis:
+            for method in methods(api):
+                match = method.path.fullmatch(path)
+                if match and method.description["httpMethod"] == verb:
+                    return method, match.groupdict()
+        raise Refused(404, f"The requested URL {path} was not found on this server.")
+
+    def _check(self, method: Method, query: dict[str, str], body: t.Any) -> None:
+        root = document(method.api)
+        known = {**root.get("parameters", {}), **method.description.get("parameters", {})}
+        for name in query:
+            if name not in known:
+                raise Refused(
+                    400, f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.'
+                )
+        for name, parameter in method.description.get("parameters", {}).items():
+            if parameter.get("required") and parameter["location"] == "query" and name not in query:
+                raise Refused(400, f"Required parameter: {name}")
+        if "request" in method.description:
+            check(root["schemas"], method.description["request"], body if body is not None else {}, "body")
+        elif body is not None:
+            raise Refused(400, "this method takes no body")
+
+    def _get(self, path: str) -> _Dict:
+        if path not in self.resources:
+            raise Refused(404, f"The resource '{path.removeprefix('/compute/v1/')}' was not found")
+        found = self.resources[path]
+        mark = base64.b64encode(str(found.setdefault("_version", 1)).encode()).decode()
+        shown = {key: value for key, value in found.items() if key != "_version"}
+        named = {**shown, "name": path.rpartition("/")[2]}
+        return {**named, "fingerprint": mark} if "backendServices" in path else named
+
+    def _patch(self, path: str, body: _Dict) -> None:
+        there = self._get(path)
+        if self.conflicts:
+            self.conflicts -= 1
+            self.resources[path]["_version"] += 1
+            raise Refused(412, "Invalid fingerprint.")
+        if body.get("fingerprint", there.get("fingerprint")) != there.get("fingerprint"):
+            raise Refused(412, "Invalid fingerprint.")
+        found = self.resources[path]
+        _merge(found, {key: value for key, value in body.items() if key != "fingerprint"})
+        found["_version"] += 1
+
+    def _begin(self, target: str) -> _Dict:
+        self._count += 1
+        name = f"operation-{self._count}"
+        self.operations[name] = {"name": name, "status": "RUNNING", "targetLink": target, "kind": "compute#operation"}
+        return dict(self.operations[name])
+
+    def _operation(self, name: str) -> _Dict:
+        if name not in self.operations:
+            raise Refused(404, f"The resource '{name}' was not found")
+        operation = self.operations[name]
+        operation["status"] = "DONE"
+        if self.failing:
+            operation["error"] = {"errors": [{"code": "RESOURCE_ERROR", "message": self.failing}]}
+            self.failing = ""
+        return operation
+
+
+def _merge(found: _Dict, given: _Dict) -> None:
+    """JSON merge patch (RFC 7396): mappings are merged, all else is replaced."""
+    for key, value in given.items():
+        if isinstance(value, dict) and isinstance(found.get(key), dict):
+            _merge(found[key], value)
+        elif value is None:
+            found.pop(key, None)
+        else:
+            found[key] = value
+
+
+@contextlib.contextmanager
+def serving(google: Google) -> Iterator[str]:
+    """The stand-in on a free port; the address to give as ``base_url``."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """All of Google's APIs at one address."""
+
+        protocol_version = "HTTP/1.1"
+        # Headers and body in one packet: two would wait for each other.
+        wbufsize = -1
+
+        def handle_any(self) -> None:
+            url = urllib.parse.urlsplit(self.path)
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            try:
+                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                    raise Refused(401, "Request had invalid authentication credentials.")
+                if google.busy:
+                    google.busy -= 1
+                    raise Refused(503, "The service is currently unavailable.")
+                query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+                self._respond(200, google.answer(self.command, url.path, query, json.loads(raw) if raw else None))
+            except Refused as error:
+                self._respond(error.status, {"error": {"code": error.status, "message": str(error)}})
+
+        def do_GET(self) -> None:
+            self.handle_any()
+
+        def do_PATCH(self) -> None:
+            self.handle_any()
+
+        def do_POST(self) -> None:
+            self.handle_any()
+
+        def _respond(self, status: int, answer: _Dict) -> None:
+            data = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *arguments: t.Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def cdn_project(project: str = "shop") -> Google:
+    """A project with a backend service, a backend bucket and a URL map, as a load balancer has them."""
+    google = Google()
+    base = f"/compute/v1/projects/{project}/global"
+    google.resources[f"{base}/backendServices/web"] = {
+        "enableCDN": False,
+        "protocol": "HTTP",
+        "cdnPolicy": {"cacheKeyPolicy": {"includeHost": True, "includeProtocol": True, "includeQueryString": True}},
+    }
+    google.resources[f"{base}/backendBuckets/files"] = {"enableCdn": True, "bucketName": "files"}
+    google.resources[f"{base}/urlMaps/shop"] = {}
+
+    def add(path: str, names: _Dict, body: _Dict) -> None:
+        found = google.resources[path.rpartition("/")[0]]
+        found.setdefault("cdnPolicy", {}).setdefault("signedUrlKeyNames", []).append(body["keyName"])
+
+    def remove(path: str, names: _Dict, body: _Dict) -> None:
+        google.resources[path.rpartition("/")[0]]["cdnPolicy"]["signedUrlKeyNames"].remove(names["keyName"])
+
+    def invalidate(path: str, names: _Dict, body: _Dict) -> None:
+        google.resources[path.rpartition("/")[0]].setdefault("invalidated", []).append(body)
+
+    for collection in ("backendServices", "backendBuckets"):
+        google.handlers[f"compute.{collection}.addSignedUrlKey"] = add
+        google.handlers[f"compute.{collection}.deleteSignedUrlKey"] = remove
+    google.handlers["compute.urlMaps.invalidateCache"] = invalidate
+    return google
