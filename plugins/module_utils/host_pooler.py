@@ -11,7 +11,9 @@ Runs on managed hosts: standard library only, Python 3.9 or later.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
 import re
 import typing as t
@@ -245,6 +247,8 @@ QUERY_CACHE = Service("query_cache", "pgpool2.service", "/etc/pgpool2", "pgpool.
 TABLES_FILE = "tables.conf"
 _TABLE = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+\Z")
 _DECLARED = "# declared:"
+#: what the role's own options say, as JSON: a setting that goes back to that is not tuned any more
+_OPTIONS = "# options: "
 #: setting of the role's options by the one of pgpool-II, and its unit
 _CONF = {"ttl": ("memqcache_expire", ""), "memory_mb": ("memqcache_total_size", "MB")}
 
@@ -291,6 +295,16 @@ def conf_get(text: str, tables: str) -> dict[str, t.Any]:
             if setting and setting.group(1) == key:
                 found[name] = int(re.sub(r"\D", "", setting.group(2)) or 0)
     return found
+
+
+def conf_tuned(tables: str, values: Values) -> dict[str, t.Any]:
+    """What later runs of the role have to be told of ``values``: None for what its own options say already."""
+    options: dict[str, t.Any] = {}
+    for line in tables.splitlines():
+        if line.startswith(_OPTIONS):
+            with contextlib.suppress(ValueError):
+                options = json.loads(line[len(_OPTIONS) :])
+    return {name: None if name in options and options[name] == value else value for name, value in values.items()}
 
 
 def conf_set(text: str, tables: str, values: Values) -> tuple[str, str]:

@@ -39,7 +39,7 @@ _SHOW_TREES = {
 #: What a query may ask psql for by itself, or could end: such texts are not handed to it.
 _UNSAFE = re.compile(r"[\\;\0]")
 #: what psql writes before each message, and what is of no use to a reader
-_PREFIX = re.compile(r"psql:(?:<stdin>:\d+: |\S+:\d+: )?(?:error: )?")
+_PREFIX = re.compile(r"psql: ?(?:\S+:\d+: )?(?:error: )?")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,7 +70,8 @@ def main() -> None:
         if settings:
             conf, tables = host_pooler.conf_set(conf, tables, settings)
             texts = dict(zip(names, (conf, tables)))
-            outcome = host_pooler.change(service, texts, settings, check=module.check_mode, restart=[service.file])
+            tuned = host_pooler.conf_tuned(tables, settings)
+            outcome = host_pooler.change(service, texts, tuned, check=module.check_mode, restart=[service.file])
     except HostError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
