@@ -165,7 +165,7 @@ def test_what_no_role_would_render_is_refused(host: Host, values: dict[str, t.An
 
 def test_a_host_without_the_role(tmp_path: pathlib.Path) -> None:
     layout = Layout(root=str(tmp_path), keep=str(tmp_path / "keep"), tuned=str(tmp_path / "tuning"))
-    with pytest.raises(HostError, match="was not set up by role .* on this host: run the role first"):
+    with pytest.raises(HostError, match=r"was not set up by role .* on this host: run the role first"):
         change({"storage_size": "1G"}, check=False, test=False, layout=layout)
 
 
