@@ -77,11 +77,13 @@ class Exchange:
     def connection(self) -> data.Connection:
         """A connection of this request alone, as most frameworks open it."""
         if self._connection is None:
-            # No prepared statements: a connection pool may hand each transaction to another server process.
+            # Values are put into the statements here, as psycopg2 and most frameworks on it do: a connection pool may
+            # hand each transaction to another server process, and pgpool-II 4.3 leaves a write by the extended protocol
+            # in a transaction of its own making, which the end of the connection takes back.
             self._connection = psycopg.connect(
                 self._settings.database_url,
                 autocommit=True,
-                prepare_threshold=None,
+                cursor_factory=psycopg.ClientCursor,
                 row_factory=psycopg.rows.dict_row,
             )
         return self._connection
