@@ -71,14 +71,25 @@ def _limits(facts: Facts) -> dict[str, tuple[str, str]]:
     }
 
 
-def listpack_bytes(elements: float, mean: float, pairs: bool, key_length: float) -> float:
+def listpack_bytes(kind: str, elements: float, mean: float, key_length: float) -> float:
     """Predicted bytes of a key in a listpack, as MEMORY USAGE counts them.
 
-    An element has one byte of encoding below 64 bytes of text and two above, and one or two of length behind it
-    (listpack.c); header and end are 7 bytes; the entry, its object and the key's name are 56 bytes and the name's.
+    ``mean`` is the length of a field or value of a hash, or of a member of a sorted set. An element below 64 bytes has
+    one byte of encoding and one of length behind it, a longer one two each (listpack.c); a score that is a whole number
+    takes five bytes at most, as most do. Header and end are 7 bytes; the entry, its object and the key's name are 56
+    bytes and the name's.
     """
     each = mean + (2 if mean < 64 else 4)
-    return 56 + key_length + 9 + 7 + elements * (2 if pairs else 1) * each
+    pair = 2 * each if kind == "hash" else each + 5
+    return 56 + allocated(key_length + 2) + allocated(7 + elements * pair)
+
+
+def allocated(size: float) -> float:
+    """What jemalloc gives for ``size`` bytes: a multiple of 16, then four steps between powers of two."""
+    if size <= 128:
+        return math.ceil(size / 16) * 16
+    step = 2 ** (math.floor(math.log2(size - 1)) - 2)
+    return float(math.ceil(size / step) * step)
 
 
 def _encodings(facts: Facts, verdict: Verdict) -> Iterator[Recommendation]:
@@ -155,9 +166,7 @@ def _large(facts: Facts, kind: str) -> list[tuple[int, float, float, float, floa
 def _gain(rows: list[tuple[int, float, float, float, float]], most: int, longest: int, kind: str) -> float:
     saved = 0.0
     for elements, largest, mean, size, name in rows:
-        # Scores of sorted sets are numbers of a few digits beside the member.
-        mean = mean if kind == "hash" else (mean + 8) / 2
-        after = listpack_bytes(elements, mean, True, name)
+        after = listpack_bytes(kind, elements, mean, name)
         if elements <= most and largest <= longest and after <= LARGEST_LISTPACK:
             saved += max(0.0, size - after)
     return saved
@@ -253,12 +262,12 @@ def _persistence(facts: Facts, verdict: Verdict) -> Iterator[Recommendation]:
             risk={"performance": 2},
             refused="whether this data may be lost is for you to say: set appendonly with module redis_config if not",
         )
-    if kept == "aof" and facts.config.get("appendfsync") == "always" and verdict.kind != "store":
+    if kept == "aof" and facts.config.get("appendfsync") == "always" and verdict.kind in ("cache", "mixed"):
         yield facts.record(
             "redis_persistence",
             {"appendfsync": "everysec"},
             finding="misconfigured",
-            reasons=("every write waits for the disk (appendfsync always), and it is not a store",),
+            reasons=(f"every write waits for the disk (appendfsync always), and it is a {verdict.kind}",),
             binding="latency",
             risk={"availability": 2},
             predicted={"lost_at_most_seconds": 1},
