@@ -12,6 +12,7 @@ what the tuning chose.
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import sys
 import tempfile
@@ -34,9 +35,7 @@ from ansible_collections.frugal.cloud.tests.tools.redis_server import Applicatio
 #: Seeds of the servers that are tuned; those of the judged ones are others.
 TUNING_SEEDS = (11, 12)
 JUDGING_SEEDS = (1_001, 1_002)
-#: Memory that the servers begin with.
-BEGIN = "8mb"
-ROUNDS = 4
+ROUNDS = 6
 #: A GiB of memory costs 5 USD a month. Misses are priced so that memory of a few MiB is weighed against them.
 PRICES = {"memory_price_gib_month": 5.0, "miss_price_million": 0.000_02}
 
@@ -46,6 +45,8 @@ class Scale:
     """How long each part takes."""
 
     workload: Workload = dataclasses.field(default_factory=Workload)
+    #: memory that the server begins with
+    begin: str = "8mb"
     warm_reads: int = 120_000
     judged_reads: int = 120_000
     monitor_seconds: float = 12.0
@@ -73,9 +74,9 @@ def trials() -> tuple[Policy, ...]:
 
 def tune(folder: Path, workload: Workload, seed: int, scale: Scale) -> Tuned:
     """Tune a server while it is in use; the settings that it has in the end."""
-    predicted = float("nan")
+    predicted = math.nan
     advised: list[Recommendation] = []
-    start = {"maxmemory": BEGIN, "maxmemory-policy": "noeviction"}
+    start = {"maxmemory": scale.begin, "maxmemory-policy": "noeviction"}
     with serve(folder, start) as server, in_use(server, workload, seed):
         for _round in range(ROUNDS):
             time.sleep(scale.settle_seconds)
@@ -96,9 +97,12 @@ def tune(folder: Path, workload: Workload, seed: int, scale: Scale) -> Tuned:
                     host_redis_config.apply(client, found.proposed, persist=True, tuned="", check=False)
                 advised.append(found)
                 ratio = found.evidence["predicted"]["hit_ratio"]
-                predicted = float("nan") if ratio is None else ratio
+                predicted = math.nan if ratio is None else ratio
                 break
             else:
+                # What is left as it is, is expected to go on as it was seen.
+                if math.isnan(predicted):
+                    predicted = advice.summary["hit_ratio"]
                 break
         with server.connect() as client:
             return Tuned(client.config("maxmemory*", "lfu*"), predicted, tuple(advised))

@@ -14,6 +14,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.redis_eviction import Policy
+from ansible_collections.frugal.cloud.tests.benchmarks import redis_tuning
 from ansible_collections.frugal.cloud.tests.e2e.loop import BIN, ROOT, Ran
 from ansible_collections.frugal.cloud.tests.tools.redis_server import Application, Server, Workload, in_use, serve
 
@@ -207,6 +209,25 @@ def test_the_whole_loop_on_a_server_in_use(operator: Operator) -> None:
         failed = [found["why"] for found in verified["verifications"].values() if not found["passed"]]
         assert any("hit_ratio: 0." in why for why in failed), failed
         assert operator.settings() == before
+
+
+@pytest.mark.timeout(180)
+def test_a_small_version_of_the_benchmark(tmp_path: Path) -> None:
+    scale = redis_tuning.Scale(
+        workload=WORKLOAD,
+        begin="3mb",
+        warm_reads=20_000,
+        judged_reads=20_000,
+        monitor_seconds=4.0,
+        settle_seconds=1.5,
+        trials=tuple(Policy(f"allkeys-{kind}") for kind in ("lru", "lfu", "random")),
+    )
+    found = redis_tuning.compare(tmp_path, scale, 21, 2_001)
+    assert found["settings"]["maxmemory-policy"].startswith("allkeys-")
+    assert found["write_errors"] == 0
+    # Seconds, not minutes: a percent more than the benchmark allows.
+    assert found["ours"] >= found["peer"] - 0.03, found
+    assert abs(found["predicted"] - found["ours"]) <= 0.04, found
 
 
 def test_what_cannot_be_is_said_in_a_sentence_and_changes_nothing(tmp_path: Path) -> None:

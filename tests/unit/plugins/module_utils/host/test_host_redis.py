@@ -209,6 +209,31 @@ def test_what_is_read_is_bounded_and_holds_no_secrets(server: Endpoint) -> None:
 
 
 @needs_redis
+def test_the_rights_that_the_guide_names_are_enough(server: Endpoint) -> None:
+    rights = (
+        "+ping +select +info +config|get +config|set +config|rewrite +latency|latest +slowlog|get +memory|usage "
+        "+object +randomkey +type +ttl +exists +strlen +hlen +llen +scard +zcard +xlen +hrandfield +srandmember "
+        "+zrandmember +lrange +monitor"
+    )
+    with RedisClient.connect(server) as client:
+        client.command("ACL", "SETUSER", "tuning", "on", f">{SECRET}", "~*", *rights.split())
+        client.pipeline([("HSET", "h:1", "f", "v"), ("RPUSH", "l:1", 1), ("ZADD", "z:1", 1, "m"), ("SADD", "s:1", 1)])
+        client.pipeline([("XADD", "x:1", "*", "f", "v"), ("SET", "p:1", 1)])
+    request = host_redis_stats.Request(
+        where=dataclasses.replace(server, username="tuning"),
+        observe_seconds=0.1,
+        looks=2,
+        trace_limits=host_redis_trace.Limits(seconds=0.1),
+    )
+    found = host_redis_stats.read(request)
+    assert found["missing"] == {}
+    assert {"hash", "list", "zset", "set", "stream", "string"} <= set(found["keys"]["type"])
+    with RedisClient.connect(request.where) as client:
+        done = host_redis_config.apply(client, {"lfu-log-factor": 11}, persist=True, tuned="", check=False)
+        assert done.rewritten
+
+
+@needs_redis
 def test_monitor_sees_what_is_done_and_its_sample_says_how_much(server: Endpoint) -> None:
     stop = threading.Event()
 
