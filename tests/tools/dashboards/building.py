@@ -31,6 +31,8 @@ CHANGE_TAG = "frugal-change"
 TAG = "frugal-cloud"
 #: Grafana's grid
 COLUMNS = 24
+#: what rates look back over: Grafana widens it with the time range
+RATE = "[$__rate_interval]"
 _SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _COLOURS = ("green", "yellow", "orange", "red")
 
@@ -76,6 +78,21 @@ class Panel:
     units: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
+def graph(title: str, description: str, queries: Sequence[Query], **more: t.Any) -> Panel:
+    """Lines over time that cannot be below zero; ``more`` as for :class:`Panel`."""
+    return Panel(title, description, queries, **{"minimum": 0, **more})
+
+
+def share(title: str, description: str, queries: Sequence[Query], **more: t.Any) -> Panel:
+    """Lines over time of a share from 0 to 1."""
+    return graph(title, description, queries, **{"unit": "percentunit", "maximum": 1, **more})
+
+
+def figure(title: str, description: str, query: str, **more: t.Any) -> Panel:
+    """One large figure: how it is now."""
+    return Panel(title, description, [Query(query)], **{"kind": "stat", "height": 4, **more})
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """Panels below a heading."""
@@ -98,6 +115,16 @@ class Variable:
     choices: Sequence[str] = ()
     #: or a text
     text: str = ""
+
+
+SERVICE = Variable(
+    "service",
+    "Service",
+    "Services that the recording rules know.",
+    series="service:http_requests:rate5m",
+    of_label="service",
+)
+HOST = Variable("instance", "Host", "Hosts with node_exporter.", series="node_uname_info", of_label="instance")
 
 
 @dataclasses.dataclass(frozen=True)

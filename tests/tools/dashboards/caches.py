@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
-from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Dashboard, Panel, Query, Row, Variable
+from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
+    RATE,
+    Dashboard,
+    Query,
+    Row,
+    Variable,
+    graph,
+    share,
+)
 
 _REDIS = 'instance=~"$redis"'
 _VARNISH = 'instance=~"$varnish"'
-_RATE = "[$__rate_interval]"
 
 
 DASHBOARD = Dashboard(
@@ -25,19 +32,16 @@ DASHBOARD = Dashboard(
         Row(
             "Redis",
             [
-                Panel(
+                share(
                     "Hit ratio",
                     "Share of look-ups in 15 minutes that found their key. Below 80 %, keys may not live long enough.",
                     [
                         Query(f'instance:cache_hit_ratio:rate15m{{cache="redis",{_REDIS}}}', "{{instance}}"),
                     ],
-                    unit="percentunit",
                     steps=[0.8, 0.5],
                     runbook="CacheHitRatioLow",
-                    minimum=0,
-                    maximum=1,
                 ),
-                Panel(
+                graph(
                     "Memory, of its limit",
                     "Memory used, of maxmemory. Full is good for a cache that evicts, and fatal for one that does not.",
                     [
@@ -48,39 +52,35 @@ DASHBOARD = Dashboard(
                     ],
                     unit="percentunit",
                     steps=[0.9, 0.98],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Keys evicted and expired",
                     "Evicted: thrown away for want of memory. Expired: gone when their time was over.",
                     [
-                        Query(f"rate(redis_evicted_keys_total{{{_REDIS}}}{_RATE})", "{{instance}} evicted"),
-                        Query(f"rate(redis_expired_keys_total{{{_REDIS}}}{_RATE})", "{{instance}} expired"),
+                        Query(f"rate(redis_evicted_keys_total{{{_REDIS}}}{RATE})", "{{instance}} evicted"),
+                        Query(f"rate(redis_expired_keys_total{{{_REDIS}}}{RATE})", "{{instance}} expired"),
                     ],
                     unit="ops",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Commands",
                     "Commands per second.",
-                    [Query(f"rate(redis_commands_processed_total{{{_REDIS}}}{_RATE})", "{{instance}}")],
+                    [Query(f"rate(redis_commands_processed_total{{{_REDIS}}}{RATE})", "{{instance}}")],
                     unit="ops",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Time for a command",
                     "Average time that the server spends on a command, without the network.",
                     [
                         Query(
-                            f"sum by (cmd) (rate(redis_commands_duration_seconds_total{{{_REDIS}}}{_RATE})) / "
-                            f"(sum by (cmd) (rate(redis_commands_total{{{_REDIS}}}{_RATE})) > 0)",
+                            f"sum by (cmd) (rate(redis_commands_duration_seconds_total{{{_REDIS}}}{RATE})) / "
+                            f"(sum by (cmd) (rate(redis_commands_total{{{_REDIS}}}{RATE})) > 0)",
                             "{{cmd}}",
                         )
                     ],
                     unit="s",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Connections, of the most allowed",
                     "At 100 %, Redis turns new clients away.",
                     [
@@ -91,47 +91,41 @@ DASHBOARD = Dashboard(
                     ],
                     unit="percentunit",
                     steps=[0.8, 0.95],
-                    minimum=0,
                 ),
             ],
         ),
         Row(
             "Varnish",
             [
-                Panel(
+                share(
                     "Hit ratio",
                     "Share of look-ups in 15 minutes that the cache answered. Cookies and shuffled query strings "
                     "usually spoil it.",
                     [
                         Query(f'instance:cache_hit_ratio:rate15m{{cache="varnish",{_VARNISH}}}', "{{instance}}"),
                     ],
-                    unit="percentunit",
                     steps=[0.8, 0.5],
                     runbook="CacheHitRatioLow",
-                    minimum=0,
-                    maximum=1,
                 ),
-                Panel(
+                graph(
                     "Requests from clients and to backends",
                     "The distance between the two lines is what the cache saves.",
                     [
-                        Query(f"sum(rate(varnish_main_client_req{{{_VARNISH}}}{_RATE}))", "from clients"),
-                        Query(f"sum(rate(varnish_main_backend_req{{{_VARNISH}}}{_RATE}))", "to backends"),
+                        Query(f"sum(rate(varnish_main_client_req{{{_VARNISH}}}{RATE}))", "from clients"),
+                        Query(f"sum(rate(varnish_main_backend_req{{{_VARNISH}}}{RATE}))", "to backends"),
                     ],
                     unit="reqps",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Backends",
                     "1: the last health check of the backend was good.",
                     [Query(f"varnish_backend_up{{{_VARNISH}}}", "{{instance}} {{backend}}")],
                     unit="none",
                     steps=[1],
                     falling=True,
-                    minimum=0,
                     maximum=1,
                 ),
-                Panel(
+                share(
                     "Storage used",
                     "Share of the storage that holds objects. Full and with objects pushed out: more would help.",
                     [
@@ -141,28 +135,23 @@ DASHBOARD = Dashboard(
                             "{{instance}} {{type}}",
                         )
                     ],
-                    unit="percentunit",
-                    minimum=0,
-                    maximum=1,
                 ),
-                Panel(
+                graph(
                     "Objects pushed out",
                     "Objects per second that were thrown away, though still good, to make room.",
-                    [Query(f"rate(varnish_main_n_lru_nuked{{{_VARNISH}}}{_RATE})", "{{instance}}")],
+                    [Query(f"rate(varnish_main_n_lru_nuked{{{_VARNISH}}}{RATE})", "{{instance}}")],
                     unit="ops",
                     steps=[1, 10],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Waiting and failing",
                     "Requests that wait for a thread, and fetches per second that failed.",
                     [
                         Query(f"varnish_main_thread_queue_len{{{_VARNISH}}}", "{{instance}} waiting for a thread"),
-                        Query(f"rate(varnish_main_backend_fail{{{_VARNISH}}}{_RATE})", "{{instance}} failed fetches"),
+                        Query(f"rate(varnish_main_backend_fail{{{_VARNISH}}}{RATE})", "{{instance}} failed fetches"),
                     ],
                     unit="none",
                     steps=[1],
-                    minimum=0,
                 ),
             ],
         ),

@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Dashboard, Panel, Query, Row, Variable
+from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
+    HOST,
+    SERVICE,
+    Dashboard,
+    Panel,
+    Query,
+    Row,
+    Variable,
+    graph,
+)
 
 _OF = 'service=~"$service"'
 _HOSTS = 'instance=~"$instance"'
@@ -38,7 +47,7 @@ def _compared(title: str, description: str, series: str, by: str, unit: str) -> 
 
 def _drawn(title: str, description: str, series: str, label: str, unit: str) -> Panel:
     """The line of now, and that of then laid over it."""
-    return Panel(
+    return graph(
         title,
         description,
         [
@@ -46,7 +55,6 @@ def _drawn(title: str, description: str, series: str, label: str, unit: str) -> 
             Query(f"{series} offset $offset", f"{{{{{label}}}}} $offset earlier"),
         ],
         unit=unit,
-        minimum=0,
     )
 
 
@@ -65,14 +73,8 @@ DASHBOARD = Dashboard(
     "Changes that were marked are drawn as vertical lines.",
     tags=["changes"],
     variables=[
-        Variable(
-            "service",
-            "Service",
-            "Services that the recording rules know.",
-            series="service:http_requests:rate5m",
-            of_label="service",
-        ),
-        Variable("instance", "Host", "Hosts with node_exporter.", series="node_uname_info", of_label="instance"),
+        SERVICE,
+        HOST,
         Variable("window", "Window", "How long each of the two windows is.", choices=["1h", "15m", "6h", "1d", "7d"]),
         Variable(
             "offset",

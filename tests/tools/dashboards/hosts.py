@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
-from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Dashboard, Panel, Query, Row, Variable
+from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
+    HOST,
+    RATE,
+    Dashboard,
+    Panel,
+    Query,
+    Row,
+    graph,
+    share,
+)
 
 _OF = 'instance=~"$instance"'
 #: file systems that hold data; the others live in memory or are read-only images
 _DISKS = f'{_OF},fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|autofs"'
-_RATE = "[$__rate_interval]"
 
 DASHBOARD = Dashboard(
     uid="frugal-hosts",
     title="Hosts: utilisation, saturation, errors",
     description="For processor, memory, disks and network of each host: how busy, how much waits, and what fails.",
     tags=["use"],
-    variables=[
-        Variable("instance", "Host", "Hosts with node_exporter.", series="node_uname_info", of_label="instance")
-    ],
+    variables=[HOST],
     rows=[
         Row(
             "Now",
@@ -47,16 +53,13 @@ DASHBOARD = Dashboard(
         Row(
             "Processor",
             [
-                Panel(
+                share(
                     "Utilisation",
                     "Share of the time in which the processors work, over 5 minutes.",
                     [Query(f"instance:cpu_utilisation:ratio5m{{{_OF}}}", "{{instance}}")],
-                    unit="percentunit",
                     steps=[0.8, 0.9],
-                    minimum=0,
-                    maximum=1,
                 ),
-                Panel(
+                graph(
                     "Saturation: load for each processor",
                     "Tasks that run or want to run, for each processor. Above 1, some wait.",
                     [
@@ -65,63 +68,55 @@ DASHBOARD = Dashboard(
                     unit="none",
                     steps=[1, 1.5],
                     runbook="HostCPUSaturated",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Saturation: time spent waiting",
                     "Share of the time in which at least one task waited for a processor (pressure stall information).",
-                    [Query(f"rate(node_pressure_cpu_waiting_seconds_total{{{_OF}}}{_RATE})", "{{instance}}")],
+                    [Query(f"rate(node_pressure_cpu_waiting_seconds_total{{{_OF}}}{RATE})", "{{instance}}")],
                     unit="percentunit",
                     steps=[0.1, 0.4],
-                    minimum=0,
                 ),
             ],
         ),
         Row(
             "Memory",
             [
-                Panel(
+                share(
                     "Utilisation",
                     "Memory that cannot be given to a new program without swapping.",
                     [Query(f"instance:memory_utilisation:ratio{{{_OF}}}", "{{instance}}")],
-                    unit="percentunit",
                     steps=[0.85, 0.95],
-                    minimum=0,
-                    maximum=1,
                 ),
-                Panel(
+                graph(
                     "Saturation: pages read back from disk",
                     "Major page faults: the memory does not hold what runs.",
                     [Query(f"instance:memory_saturation:major_page_faults_rate5m{{{_OF}}}", "{{instance}}")],
                     unit="ops",
                     steps=[500, 1000],
                     runbook="HostMemorySaturated",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Errors: programs ended for want of memory",
                     "How often the kernel ended a program to get memory back, in the hour before each point.",
                     [Query(f"increase(node_vmstat_oom_kill{{{_OF}}}[1h])", "{{instance}}")],
                     unit="none",
                     steps=[1],
                     runbook="HostOutOfMemoryKill",
-                    minimum=0,
                 ),
             ],
         ),
         Row(
             "Disks",
             [
-                Panel(
+                graph(
                     "Utilisation",
                     "Share of the time in which a disk had something to do. SSDs serve requests side by side: full "
                     "here need not mean slow.",
                     [Query(f"instance_device:disk_io_utilisation:ratio5m{{{_OF}}}", "{{instance}} {{device}}")],
                     unit="percentunit",
                     steps=[0.8, 0.9],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Saturation: requests in the queue",
                     "Requests that a disk worked on or kept waiting, on average.",
                     [
@@ -133,9 +128,8 @@ DASHBOARD = Dashboard(
                     unit="none",
                     steps=[4, 16],
                     runbook="HostDiskSaturated",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Errors: read-only or failing file systems",
                     "1: the kernel cannot write to it (any more), or cannot look at it.",
                     [
@@ -147,10 +141,9 @@ DASHBOARD = Dashboard(
                     ],
                     unit="none",
                     steps=[1],
-                    minimum=0,
                     maximum=1,
                 ),
-                Panel(
+                share(
                     "Space used",
                     "Share of each file system that is used or reserved.",
                     [
@@ -159,12 +152,9 @@ DASHBOARD = Dashboard(
                             "{{instance}} {{mountpoint}}",
                         )
                     ],
-                    unit="percentunit",
                     steps=[0.8, 0.9],
                     runbook="FilesystemAlmostFull",
                     width=12,
-                    minimum=0,
-                    maximum=1,
                 ),
                 Panel(
                     "Space left in 4 days",
@@ -201,7 +191,7 @@ DASHBOARD = Dashboard(
                     ],
                     unit="Bps",
                 ),
-                Panel(
+                graph(
                     "Saturation: packets dropped",
                     "Packets per second that a card or the kernel had no room for.",
                     [
@@ -210,9 +200,8 @@ DASHBOARD = Dashboard(
                     unit="pps",
                     steps=[1, 10],
                     runbook="HostNetworkDropping",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Errors",
                     "Packets per second that arrived or left broken.",
                     [
@@ -220,7 +209,6 @@ DASHBOARD = Dashboard(
                     ],
                     unit="pps",
                     steps=[0.1, 1],
-                    minimum=0,
                 ),
             ],
         ),

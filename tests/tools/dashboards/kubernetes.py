@@ -5,10 +5,18 @@
 
 from __future__ import annotations
 
-from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Dashboard, Panel, Query, Row, Variable
+from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
+    RATE,
+    Dashboard,
+    Query,
+    Row,
+    Variable,
+    figure,
+    graph,
+    share,
+)
 
 _OF = 'namespace=~"$namespace"'
-_RATE = "[$__rate_interval]"
 #: cAdvisor: containers themselves, without the pause container and the sums of cgroups above them
 _CONTAINER = f'{_OF},container!="",container!="POD"'
 
@@ -19,7 +27,7 @@ def _requested_unused(resource: str, used: str) -> str:
     return f"sum by (namespace) (clamp_min({requested} - on (namespace, pod) {used}, 0))"
 
 
-_CPU_USED = f"sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{_CONTAINER}}}{_RATE}))"
+_CPU_USED = f"sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{{_CONTAINER}}}{RATE}))"
 _MEMORY_USED = f"sum by (namespace, pod) (container_memory_working_set_bytes{{{_CONTAINER}}})"
 
 DASHBOARD = Dashboard(
@@ -34,80 +42,59 @@ DASHBOARD = Dashboard(
         Row(
             "Now",
             [
-                Panel(
+                figure(
                     "Nodes ready",
                     "Nodes that take pods, of all nodes: less than 100 % means that a node is down.",
-                    [
-                        Query(
-                            'sum(kube_node_status_condition{condition="Ready",status="true"}) / count(kube_node_info)',
-                        )
-                    ],
-                    kind="stat",
+                    'sum(kube_node_status_condition{condition="Ready",status="true"}) / count(kube_node_info)',
                     unit="percentunit",
                     steps=[1.0, 0.9],
                     width=6,
-                    height=4,
                 ),
-                Panel(
+                figure(
                     "Processor requested",
                     "Share of the processors of all nodes that pods have reserved. Above 90 %, new pods may not fit.",
-                    [
-                        Query(
-                            'sum(kube_pod_container_resource_requests{resource="cpu"}) / '
-                            'sum(kube_node_status_allocatable{resource="cpu"})'
-                        )
-                    ],
-                    kind="stat",
+                    'sum(kube_pod_container_resource_requests{resource="cpu"}) / '
+                    'sum(kube_node_status_allocatable{resource="cpu"})',
                     unit="percentunit",
                     steps=[0.8, 0.9],
                     width=6,
-                    height=4,
                 ),
-                Panel(
+                figure(
                     "Memory requested",
                     "Share of the memory of all nodes that pods have reserved.",
-                    [
-                        Query(
-                            'sum(kube_pod_container_resource_requests{resource="memory"}) / '
-                            'sum(kube_node_status_allocatable{resource="memory"})'
-                        )
-                    ],
-                    kind="stat",
+                    'sum(kube_pod_container_resource_requests{resource="memory"}) / '
+                    'sum(kube_node_status_allocatable{resource="memory"})',
                     unit="percentunit",
                     steps=[0.8, 0.9],
                     width=6,
-                    height=4,
                 ),
-                Panel(
+                figure(
                     "Pods that wait",
                     "Pods that no node has taken yet. They wait for room, a volume or an image.",
-                    [Query(f'sum(kube_pod_status_phase{{{_OF},phase="Pending"}})')],
-                    kind="stat",
+                    f'sum(kube_pod_status_phase{{{_OF},phase="Pending"}})',
                     unit="none",
                     steps=[1, 10],
                     width=6,
-                    height=4,
                 ),
             ],
         ),
         Row(
             "Nodes",
             [
-                Panel(
+                graph(
                     "Processor used by node",
                     "Processors that containers use, of those that the node gives to pods.",
                     [
                         Query(
                             'sum by (node) (rate(container_cpu_usage_seconds_total{container!="",container!="POD"}'
-                            f'{_RATE})) / on (node) sum by (node) (kube_node_status_allocatable{{resource="cpu"}})',
+                            f'{RATE})) / on (node) sum by (node) (kube_node_status_allocatable{{resource="cpu"}})',
                             "{{node}}",
                         )
                     ],
                     unit="percentunit",
                     steps=[0.8, 0.9],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Memory used by node",
                     "Memory that containers hold, of what the node gives to pods. At 100 %, pods are evicted.",
                     [
@@ -119,9 +106,8 @@ DASHBOARD = Dashboard(
                     ],
                     unit="percentunit",
                     steps=[0.85, 0.95],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Nodes under pressure",
                     "1: the node runs out of memory, disk or process numbers, and evicts pods.",
                     [
@@ -133,7 +119,6 @@ DASHBOARD = Dashboard(
                     ],
                     unit="none",
                     steps=[1],
-                    minimum=0,
                     maximum=1,
                 ),
             ],
@@ -141,7 +126,7 @@ DASHBOARD = Dashboard(
         Row(
             "Workloads",
             [
-                Panel(
+                graph(
                     "Replicas missing",
                     "Replicas that a deployment wants and that are not available.",
                     [
@@ -153,9 +138,8 @@ DASHBOARD = Dashboard(
                     ],
                     unit="none",
                     steps=[1],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Restarts",
                     "How often containers started again, in the hour before each point.",
                     [
@@ -167,9 +151,8 @@ DASHBOARD = Dashboard(
                     ],
                     unit="none",
                     steps=[1, 5],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Ended for want of memory",
                     "Containers whose last end was the kernel taking their memory: the limit is too low, or they leak.",
                     [
@@ -181,25 +164,23 @@ DASHBOARD = Dashboard(
                     ],
                     unit="none",
                     steps=[1],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Throttled",
                     "Share of the periods in which a container wanted more processor than its limit. It makes answers "
                     "slow while the node is idle.",
                     [
                         Query(
                             "sum by (namespace, pod) (rate(container_cpu_cfs_throttled_periods_total"
-                            f"{{{_CONTAINER}}}{_RATE})) / sum by (namespace, pod) "
-                            f"(rate(container_cpu_cfs_periods_total{{{_CONTAINER}}}{_RATE}))",
+                            f"{{{_CONTAINER}}}{RATE})) / sum by (namespace, pod) "
+                            f"(rate(container_cpu_cfs_periods_total{{{_CONTAINER}}}{RATE}))",
                             "{{namespace}}/{{pod}}",
                         )
                     ],
                     unit="percentunit",
                     steps=[0.1, 0.25],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Memory, of its limit",
                     "Memory that pods hold, of their limit. At 100 % the kernel ends them.",
                     [
@@ -211,9 +192,8 @@ DASHBOARD = Dashboard(
                     ],
                     unit="percentunit",
                     steps=[0.85, 0.95],
-                    minimum=0,
                 ),
-                Panel(
+                share(
                     "Autoscalers, of their maximum",
                     "At 100 %, an autoscaler can add no more replicas, whatever the load.",
                     [
@@ -224,32 +204,27 @@ DASHBOARD = Dashboard(
                             "{{namespace}}/{{horizontalpodautoscaler}}",
                         )
                     ],
-                    unit="percentunit",
                     steps=[0.8, 1.0],
-                    minimum=0,
-                    maximum=1,
                 ),
             ],
         ),
         Row(
             "Reserved and not used",
             [
-                Panel(
+                graph(
                     "Processors reserved and not used",
                     "Processors that pods requested beyond what they use, by namespace. Nodes are paid for them.",
                     [Query(_requested_unused("cpu", _CPU_USED), "{{namespace}}")],
                     unit="none",
                     width=12,
-                    minimum=0,
                     stacked=True,
                 ),
-                Panel(
+                graph(
                     "Memory reserved and not used",
                     "Memory that pods requested beyond what they hold, by namespace.",
                     [Query(_requested_unused("memory", _MEMORY_USED), "{{namespace}}")],
                     unit="bytes",
                     width=12,
-                    minimum=0,
                     stacked=True,
                 ),
             ],

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Dashboard, Panel, Query, Row, Variable
-
-SERVICE = Variable(
-    "service",
-    "Service",
-    "Services that the recording rules know.",
-    series="service:http_requests:rate5m",
-    of_label="service",
+from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
+    SERVICE,
+    Dashboard,
+    Panel,
+    Query,
+    Row,
+    Variable,
+    figure,
+    graph,
 )
+
 _OF = 'service=~"$service"'
 
 DASHBOARD = Dashboard(
@@ -40,84 +42,68 @@ DASHBOARD = Dashboard(
         Row(
             "Now",
             [
-                Panel(
+                figure(
                     "Requests",
                     "Requests per second of all chosen services, over the last 5 minutes.",
-                    [Query(f"sum(service:http_requests:rate5m{{{_OF}}})")],
-                    kind="stat",
+                    f"sum(service:http_requests:rate5m{{{_OF}}})",
                     unit="reqps",
                     width=5,
-                    height=4,
                 ),
-                Panel(
+                figure(
                     "Share of failed requests",
                     "Of all requests to the chosen services in the last 5 minutes. Busy services weigh more.",
-                    [
-                        Query(
-                            f"sum(service:http_errors:ratio_rate5m{{{_OF}}} * on (service) "
-                            f"service:http_requests:rate5m{{{_OF}}}) / sum(service:http_requests:rate5m{{{_OF}}})"
-                        )
-                    ],
-                    kind="stat",
+                    f"sum(service:http_errors:ratio_rate5m{{{_OF}}} * on (service) "
+                    f"service:http_requests:rate5m{{{_OF}}}) / sum(service:http_requests:rate5m{{{_OF}}})",
                     unit="percentunit",
                     steps=[0.001, 0.01],
                     width=5,
-                    height=4,
                     decimals=2,
                 ),
-                Panel(
+                figure(
                     "Slowest service, p95",
                     "95 of 100 requests of the slowest chosen service were at least this fast.",
-                    [Query(f"max(service:http_request_duration_seconds:p95{{{_OF}}})")],
-                    kind="stat",
+                    f"max(service:http_request_duration_seconds:p95{{{_OF}}})",
                     unit="s",
                     steps=[0.5, 1.0],
                     width=5,
-                    height=4,
                 ),
-                Panel(
+                figure(
                     "Lowest Apdex",
                     "1: everybody is satisfied; below 0.85 users begin to complain. Of the worst chosen service.",
-                    [Query(f"min(service:apdex:ratio5m{{{_OF}}})")],
-                    kind="stat",
+                    f"min(service:apdex:ratio5m{{{_OF}}})",
                     unit="none",
                     steps=[0.94, 0.85, 0.7],
                     width=5,
-                    height=4,
                     decimals=2,
                 ),
-                Panel(
+                figure(
                     "Alerts that fire",
                     "Alerts on the chosen services. 0 is what you want to see.",
-                    [Query(f'count(ALERTS{{alertstate="firing",{_OF}}}) or vector(0)')],
-                    kind="stat",
+                    f'count(ALERTS{{alertstate="firing",{_OF}}}) or vector(0)',
                     unit="none",
                     steps=[1],
                     width=4,
-                    height=4,
                 ),
             ],
         ),
         Row(
             "Rate and errors",
             [
-                Panel(
+                graph(
                     "Requests by service",
                     "Requests per second over 5 minutes. A drop to zero is as alarming as a peak.",
                     [Query(f"service:http_requests:rate5m{{{_OF}}}", "{{service}}")],
                     unit="reqps",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Share of failed requests by service",
                     "Requests that failed, of all requests in 5 minutes.",
                     [Query(f"service:http_errors:ratio_rate5m{{{_OF}}}", "{{service}}")],
                     runbook="ServiceErrorsHigh",
                     unit="percentunit",
                     steps=[0.001, 0.01],
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Requests by status code",
                     "Which answers the chosen services give. Codes of 500 and more are the services' fault.",
                     [
@@ -127,7 +113,6 @@ DASHBOARD = Dashboard(
                         )
                     ],
                     unit="reqps",
-                    minimum=0,
                     stacked=True,
                 ),
             ],
@@ -135,14 +120,13 @@ DASHBOARD = Dashboard(
         Row(
             "Duration",
             [
-                Panel(
+                graph(
                     f"Duration, {name}",
                     f"{share} of 100 requests were at least this fast, by service.",
                     [Query(f"service:http_request_duration_seconds:{name}{{{_OF}}}", "{{service}}")],
                     unit="s",
                     steps=[0.5, 1.0] if name == "p95" else [],
                     runbook="ServiceLatencyHigh" if name == "p95" else "",
-                    minimum=0,
                 )
                 for name, share in (("p50", 50), ("p95", 95), ("p99", 99))
             ],
@@ -162,24 +146,22 @@ DASHBOARD = Dashboard(
                     kind="heatmap",
                     unit="s",
                 ),
-                Panel(
+                graph(
                     "Apdex by service",
                     "Share of satisfied users: requests within the target, and half of those within four times it.",
                     [Query(f"service:apdex:ratio5m{{{_OF}}}", "{{service}}")],
                     runbook="ServiceApdexLow",
                     unit="none",
                     steps=[0.94, 0.85, 0.7],
-                    minimum=0,
                     maximum=1,
                 ),
-                Panel(
+                graph(
                     "Cost of 1,000 requests",
                     "What the service costs, in USD, for the requests it served. It rises when traffic falls and the "
                     "machines stay.",
                     [Query(f"1000 * service:cost_per_request:usd{{{_OF}}}", "{{service}}")],
                     runbook="CostPerRequestHigh",
                     unit="currencyUSD",
-                    minimum=0,
                 ),
             ],
         ),

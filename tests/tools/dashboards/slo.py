@@ -8,7 +8,14 @@ Reads the series that module frugal.cloud.slo's rules record.
 
 from __future__ import annotations
 
-from ansible_collections.frugal.cloud.tests.tools.dashboards.building import Dashboard, Panel, Query, Row, Variable
+from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
+    Dashboard,
+    Panel,
+    Query,
+    Row,
+    Variable,
+    graph,
+)
 
 _OF = 'slo=~"$slo",service=~"$service"'
 _LEFT = f"slo:period_error_budget_remaining:ratio{{{_OF}}}"
@@ -79,7 +86,7 @@ DASHBOARD = Dashboard(
                     maximum=1,
                     runbook=_TICKET,
                 ),
-                Panel(
+                graph(
                     "Time until the budget is used up",
                     "If errors go on as in the last hour. Nothing is drawn while none happen.",
                     [
@@ -92,7 +99,6 @@ DASHBOARD = Dashboard(
                     unit="s",
                     steps=[259200, 86400],
                     width=12,
-                    minimum=0,
                     runbook=_TICKET,
                 ),
             ],
@@ -100,13 +106,12 @@ DASHBOARD = Dashboard(
         Row(
             "Burn rates",
             [
-                Panel(
+                graph(
                     f"Burn rate, {name}",
                     description,
                     [Query(_burn(short), f"{{{{slo}}}} {short}"), Query(_burn(long), f"{{{{slo}}}} {long}")],
                     unit="none",
                     steps=[step],
-                    minimum=0,
                     log_scale=False,
                     runbook=runbook,
                 )
@@ -141,7 +146,7 @@ DASHBOARD = Dashboard(
         Row(
             "Indicators and alerts",
             [
-                Panel(
+                graph(
                     "Share of bad events",
                     "Of all events in 5 minutes and in an hour.",
                     [
@@ -149,16 +154,14 @@ DASHBOARD = Dashboard(
                         Query(f"slo:sli_error:ratio_rate1h{{{_OF}}}", "{{slo}} 1h"),
                     ],
                     unit="percentunit",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Events",
                     "Events per second that the objective counts. With few events, one bad one weighs a lot.",
                     [Query(f"slo:events:rate5m{{{_OF}}}", "{{slo}}")],
                     unit="cps",
-                    minimum=0,
                 ),
-                Panel(
+                graph(
                     "Alerts that fire",
                     "Burn-rate alerts by objective and severity, over time.",
                     [
@@ -170,7 +173,6 @@ DASHBOARD = Dashboard(
                     ],
                     unit="none",
                     steps=[1],
-                    minimum=0,
                     runbook=_PAGE,
                 ),
             ],

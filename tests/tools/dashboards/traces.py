@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ansible_collections.frugal.cloud.tests.tools.dashboards.building import (
     JAEGER,
+    RATE,
     Dashboard,
     Panel,
     Query,
@@ -22,19 +23,18 @@ _OF = 'service_name=~"$service",span_kind=~"SPAN_KIND_SERVER|SPAN_KIND_CONSUMER"
 _CLIENT = 'service_name=~"$service",span_kind=~"SPAN_KIND_CLIENT|SPAN_KIND_PRODUCER"'
 _CALLS = "${namespace}_calls_total"
 _BUCKET = "${namespace}_duration_seconds_bucket"
-_RATE = "[$__rate_interval]"
 _FAILED = 'status_code="STATUS_CODE_ERROR"'
 _IN_JAEGER = f"{JAEGER}/search?service=${{__data.fields.service_name}}&lookback=1h&limit=20"
 
 
 def _quantile(share: float, of: str, by: str) -> str:
-    return f"histogram_quantile({share}, sum by (le, {by}) (rate({_BUCKET}{{{of}}}{_RATE})))"
+    return f"histogram_quantile({share}, sum by (le, {by}) (rate({_BUCKET}{{{of}}}{RATE})))"
 
 
 def _errors(of: str, by: str) -> str:
     """Share of failed calls; 0 where calls came and none failed."""
-    calls = f"sum by ({by}) (rate({_CALLS}{{{of}}}{_RATE}))"
-    return f"(sum by ({by}) (rate({_CALLS}{{{of},{_FAILED}}}{_RATE})) or 0 * {calls}) / ({calls} > 0)"
+    calls = f"sum by ({by}) (rate({_CALLS}{{{of}}}{RATE}))"
+    return f"(sum by ({by}) (rate({_CALLS}{{{of},{_FAILED}}}{RATE})) or 0 * {calls}) / ({calls} > 0)"
 
 
 DASHBOARD = Dashboard(
@@ -61,7 +61,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Calls by service",
                     "Spans per second with which services answered a request or took a message.",
-                    [Query(f"sum by (service_name) (rate({_CALLS}{{{_OF}}}{_RATE}))", "{{service_name}}")],
+                    [Query(f"sum by (service_name) (rate({_CALLS}{{{_OF}}}{RATE}))", "{{service_name}}")],
                     unit="reqps",
                     minimum=0,
                 ),
@@ -89,7 +89,7 @@ DASHBOARD = Dashboard(
                     "Operations",
                     "Every operation of the chosen services. A click on the service opens its traces in Jaeger.",
                     [
-                        Query(f"sum by (service_name, span_name) (rate({_CALLS}{{{_OF}}}{_RATE}))", "Calls"),
+                        Query(f"sum by (service_name, span_name) (rate({_CALLS}{{{_OF}}}{RATE}))", "Calls"),
                         Query(_errors(_OF, "service_name, span_name"), "Failed"),
                         Query(_quantile(0.5, _OF, "service_name, span_name"), "p50"),
                         Query(_quantile(0.99, _OF, "service_name, span_name"), "p99"),
@@ -107,7 +107,7 @@ DASHBOARD = Dashboard(
                     [
                         Query(
                             "topk(10, sum by (service_name, span_name) (rate("
-                            f"${{namespace}}_duration_seconds_sum{{{_OF}}}{_RATE})))",
+                            f"${{namespace}}_duration_seconds_sum{{{_OF}}}{RATE})))",
                             "{{service_name}} {{span_name}}",
                         )
                     ],
@@ -119,7 +119,7 @@ DASHBOARD = Dashboard(
                 Panel(
                     "Distribution of durations",
                     "How many of the chosen services' spans took how long.",
-                    [Query(f"sum by (le) (rate({_BUCKET}{{{_OF}}}{_RATE}))", "{{le}}")],
+                    [Query(f"sum by (le) (rate({_BUCKET}{{{_OF}}}{RATE}))", "{{le}}")],
                     kind="heatmap",
                     unit="s",
                     width=12,
@@ -134,7 +134,7 @@ DASHBOARD = Dashboard(
                     "Calls per second that the chosen services make: to databases, caches and other services.",
                     [
                         Query(
-                            f"sum by (service_name, span_name) (rate({_CALLS}{{{_CLIENT}}}{_RATE}))",
+                            f"sum by (service_name, span_name) (rate({_CALLS}{{{_CLIENT}}}{RATE}))",
                             "{{service_name}} {{span_name}}",
                         )
                     ],
@@ -155,8 +155,8 @@ DASHBOARD = Dashboard(
                     "query.",
                     [
                         Query(
-                            f"sum by (service_name) (rate({_CALLS}{{{_CLIENT}}}{_RATE})) / "
-                            f"(sum by (service_name) (rate({_CALLS}{{{_OF}}}{_RATE})) > 0)",
+                            f"sum by (service_name) (rate({_CALLS}{{{_CLIENT}}}{RATE})) / "
+                            f"(sum by (service_name) (rate({_CALLS}{{{_OF}}}{RATE})) > 0)",
                             "{{service_name}}",
                         )
                     ],
