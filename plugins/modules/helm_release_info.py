@@ -139,7 +139,7 @@ problem:
   type: str
   sample: ""
 comparison:
-  description: Values and objects before and after, as text; empty where nothing changes.
+  description: Values and objects before and after, as text; empty where nothing changes, and where there is a problem.
   returned: success
   type: dict
   sample: {before: "", after: ""}
@@ -168,6 +168,8 @@ def report(module: AnsibleModule) -> dict[str, t.Any]:
     )
     chart = _chart(asked, options) if options["chart"] else None
     release = asked.release(options["name"])
+    # Helm tries nothing on a release that is unfinished.
+    problem = helm.unfinished(options["name"], release)
     values: dict[str, t.Any] | None = helm.merged(options["values"], options["secret_values"])
     changes: tuple[str, ...] = ()
     comparison: dict[str, str] = {}
@@ -177,8 +179,8 @@ def report(module: AnsibleModule) -> dict[str, t.Any]:
         manifest = ""
     elif chart:
         changes = helm.reasons(release, chart, values or {})
-        manifest = _rendered(module, asked, release, values or {}) if changes else ""
-    if changes:
+        manifest = _rendered(module, asked, release, values or {}) if changes and not problem else ""
+    if changes and not problem:
         comparison = helm.diff(release, values, manifest, options["secret_values"], options["hidden"])
     return {
         "exists": release is not None,
@@ -189,7 +191,7 @@ def report(module: AnsibleModule) -> dict[str, t.Any]:
         "app_version": release.app_version if release else "",
         "wanted": chart.full_name if chart else "",
         "changes": list(changes),
-        "problem": helm.unfinished(options["name"], release),
+        "problem": problem,
         "comparison": comparison,
     }
 
