@@ -23,7 +23,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.host_files import Hos
 
 Values = t.Mapping[str, t.Any]
 _SECTION = re.compile(r"\[(\w+)\]\s*\Z")
-_SETTING = re.compile(r"([A-Za-z0-9_*.\"-]+)\s*=\s*(.*?)\s*\Z")
+_SETTING = re.compile(r'("[^"]+"|[A-Za-z0-9_.*-]+)\s*=\s*(.*?)\s*\Z')
 _PARAMETER = re.compile(r"(\w+)=('(?:[^']|'')*'|\S+)")
 #: values of these are numbers
 _NUMBER = re.compile(r"-?\d+\Z")

@@ -81,6 +81,9 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpe
   AND a.atttypid IN ('timestamptz'::regtype, 'timetz'::regtype)) AS zoned,
  coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0) AS writes
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid"""
+FUNCTIONS = """
+SELECT p.oid, n.nspname AS schema, p.proname AS name, p.provolatile AS volatility
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"""
 WRITES = f"""
 SELECT relid AS oid, n_tup_ins + n_tup_upd + n_tup_del AS writes, extract(epoch FROM clock_timestamp()) AS now
 FROM pg_stat_user_tables ORDER BY 2 DESC LIMIT {MOST_ROWS}"""
@@ -262,41 +265,53 @@ def _catalogue(reading: Reading, name: str, before: Data, found: Data) -> Data:
     for index, one in zip(order, known):
         statements[index]["facts"] = dataclasses.asdict(one)
     catalogue["statements"] = statements
+    catalogue["relations"], catalogue["functions"] = lookup(server, known, reading.tables, before.get("writes", {}))
+    return catalogue
+
+
+def lookup(
+    server: Connection,
+    known: t.Sequence[host_postgres.Facts],
+    tables: t.Sequence[str],
+    writes: t.Mapping[str, Row],
+) -> tuple[dict[str, Data], dict[str, Data]]:
+    """The relations of statements and of ``tables``, and the functions that are not immutable, by object identifier.
+
+    ``writes`` are the counters of tables before the window.
+
+    :raises HostError: when the server cannot be asked.
+    """
     oids = sorted({oid for one in known for oid in one.relations})[:MOST_ROWS]
     functions = sorted({oid for one in known for oid in one.functions})[: 4 * MOST_ROWS]
     where = [f"c.oid IN ({', '.join(map(str, oids))})"] if oids else []
-    where += [f"c.oid = to_regclass({literal(table)})" for table in reading.tables]
+    where += [f"c.oid = to_regclass({literal(table)})" for table in tables]
+    relations: dict[str, Data] = {}
     if where:
-        rows = ask(server, [f"{RELATIONS} WHERE {' OR '.join(where)}"])[0]
-        writes = ask(server, [WRITES])[0]
-        now = {row["oid"]: row for row in writes}
+        rows, counters = ask(server, [f"{RELATIONS} WHERE {' OR '.join(where)}", WRITES])
+        now = {row["oid"]: row for row in counters}
         for row in rows:
-            old, new = before.get("writes", {}).get(row["oid"]), now.get(row["oid"])
-            span = float(new["now"]) - float(old["now"]) if old and new else 0.0
-            rate = (int(new["writes"]) - int(old["writes"])) / span if old and new and span > 0 else 0.0
             relation: Data = {
                 **{key: row[key] for key in ("schema", "name", "kind", "persistence", "cascades_from", "namesakes")},
                 **{key: row[key] == "t" for key in ("row_security", "system", "inherits", "zoned")},
                 "rows": max(float(row["rows"]), 0.0),
-                "writes_per_second": max(rate, 0.0),
+                "writes_per_second": _rate(writes.get(row["oid"]), now.get(row["oid"])),
             }
-            catalogue["relations"][row["oid"]] = {**relation, "refusal": table_refusal(relation)}
-    if functions:
-        text = ", ".join(map(str, functions))
-        rows = ask(
-            server,
-            [
-                f"""
-SELECT p.oid, n.nspname AS schema, p.proname AS name, p.provolatile AS volatility
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid IN ({text})"""
-            ],
-        )[0]
-        catalogue["functions"] = {
-            row["oid"]: {"name": f"{row['schema']}.{row['name']}", "volatility": row["volatility"]}
-            for row in rows
-            if row["volatility"] != "i"
-        }
-    return catalogue
+            relations[row["oid"]] = {**relation, "refusal": table_refusal(relation)}
+    if not functions:
+        return relations, {}
+    text = ", ".join(map(str, functions))
+    rows = ask(server, [f"{FUNCTIONS} WHERE p.provolatile <> 'i' AND p.oid IN ({text})"])[0]
+    return relations, {
+        row["oid"]: {"name": f"{row['schema']}.{row['name']}", "volatility": row["volatility"]} for row in rows
+    }
+
+
+def _rate(old: Row | None, new: Row | None) -> float:
+    """Rows written a second between two counters of a table."""
+    if old is None or new is None:
+        return 0.0
+    span = float(new["now"]) - float(old["now"])
+    return max(0.0, (int(new["writes"]) - int(old["writes"])) / span) if span > 0 else 0.0
 
 
 def _features(server: Connection, schema: str) -> list[Data]:
