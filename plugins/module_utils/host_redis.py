@@ -88,7 +88,7 @@ def endpoint(options: t.Mapping[str, t.Any]) -> Endpoint:
     port, timeout = int(options["login_port"]), float(options["timeout"])
     if not 0 < port < 65536:
         raise RedisError(f"login_port is {port}: give a number from 1 to 65535")
-    if not timeout > 0:
+    if timeout <= 0:
         raise RedisError(f"timeout is {timeout:g}: give a number of seconds above 0")
     if options["login_user"] and not options["login_password"]:
         raise RedisError(f"login_user is {options['login_user']!r} and login_password is missing: give both")
