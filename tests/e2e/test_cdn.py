@@ -12,6 +12,7 @@ import sys
 import typing as t
 from pathlib import Path
 
+from ansible_collections.frugal.cloud.tests.simulator.process import SimulatorProcess
 from ansible_collections.frugal.cloud.tests.standins import cloudflare_api, google_api
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,3 +99,31 @@ def test_google() -> None:
         assert (again["changed"], again["api"]["requests"]) == (False, 1)
         refused, _output = run("gcp_cdn", {**wanted, "backends": [{"name": "api"}]})
         assert "project shop has no global backend service of that name" in refused["msg"]
+
+
+def test_cloudfront() -> None:
+    account = {
+        "id": "111111111111",
+        "distributions": [{"id": "E2EXAMPLE", "origins": {"web": "origin.example.com"}}],
+        "regions": {},
+    }
+    with SimulatorProcess({"now": "2026-06-15T12:00:00Z", "accounts": [account]}) as simulator:
+        keys = simulator.credentials("111111111111")
+        wanted: _Dict = {
+            "region": "us-east-1",
+            "endpoint_url": simulator.url,
+            "access_key": keys["aws_access_key_id"],
+            "secret_key": keys["aws_secret_access_key"],
+            "cache_policies": [{"name": "pages", "query_strings": {"behavior": "all_except", "names": ["gclid"]}}],
+            "distributions": [{"id": "E2EXAMPLE", "behaviors": [{"cache_policy": "pages", "compress": True}]}],
+        }
+        predicted, output = run("cloudfront_cache", wanted, "--check", "--diff")
+        assert [change["action"] for change in predicted["changes"]] == ["create", "update"]
+        assert '+        "cache_policy": "(new) pages"' in output
+        assert [change["operation"] for change in simulator.stats()["changes"]] == []
+        done, _output = run("cloudfront_cache", wanted)
+        assert done["changes"] == predicted["changes"]
+        again, _output = run("cloudfront_cache", wanted)
+        assert (again["changed"], again["changes"]) == (False, [])
+        refused, _output = run("cloudfront_cache", {**wanted, "distributions": [{"id": "E1"}]})
+        assert refused["msg"] == "distributions has 'E1', which account 111111111111 does not have"

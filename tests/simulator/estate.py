@@ -14,7 +14,7 @@ import typing as t
 
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
-from simulator import catalog, lifecycle
+from simulator import catalog, cloudfront, lifecycle
 from simulator.clock import Clock
 from simulator.errors import EstateError
 from simulator.faults import Faults
@@ -281,6 +281,7 @@ _ACCOUNT_KEYS = (
     "savings_plans",
     "reservations",
     "compute_optimizer",
+    "distributions",
 )
 _ESTATE_KEYS = ("now", "seed", "delays", "faults", "vcpu_speed", "usage", "accounts", "description")
 
@@ -350,6 +351,13 @@ class EstateBuilder:
             self._savings_plan(account, plan, number)
         for number, plan in enumerate(one.get("reservations", [])):
             self._reservation(account, plan, number)
+        for distribution in one.get("distributions", []):
+            where = f"account {name} distribution"
+            _check_keys(where, distribution, ("id", "origins", "behaviors", "aliases", "comment"))
+            for key in ("id", "origins"):
+                if not distribution.get(key):
+                    raise EstateError(f"{where}: {key} is missing")
+            cloudfront.add_distribution(account, distribution)
         for region_name, content in one.get("regions", {}).items():
             _check_keys(f"account {name} region {region_name}", content, _REGION_KEYS)
             self._region(account.region(region_name), content)

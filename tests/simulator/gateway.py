@@ -25,6 +25,7 @@ import moto.backends
 
 from simulator import (
     autoscaling,
+    cloudfront,
     cloudwatch,
     control,
     cost_explorer,
@@ -34,6 +35,7 @@ from simulator import (
     pricing,
     savings,
     sts,
+    wire_xml,
 )
 from simulator.errors import AwsError, ModelMismatch
 from simulator.faults import THROTTLING
@@ -52,7 +54,7 @@ from simulator.wire import (
 )
 
 #: Importing these registers their operations.
-SERVICES = (autoscaling, cloudwatch, cost_explorer, ec2, ecs, launch_templates, pricing, savings, sts)
+SERVICES = (autoscaling, cloudfront, cloudwatch, cost_explorer, ec2, ecs, launch_templates, pricing, savings, sts)
 
 _Environ = dict[str, t.Any]
 _StartResponse = t.Callable[..., t.Any]
@@ -183,6 +185,11 @@ class Gateway:
         if model is None:
             raise ModelMismatch(f"botocore has no service {call.service}")
         operation = model.operation_model(call.operation)
+        if call.protocol == "rest-xml":
+            headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key[:5] == "HTTP_"}
+            path, query = environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", "")
+            call.params = wire_xml.read_params(operation, path, query, headers, body)
+            return wire_xml.write_answer(operation, call, handler(self.cloud, call))
         call.params = read_params(operation, call.protocol, body, environ.get("QUERY_STRING", ""))
         return write_answer(operation, call, handler(self.cloud, call))
 

@@ -267,6 +267,8 @@ class Account:
     savings_plans: list[SavingsPlan] = dataclasses.field(default_factory=list)
     reservations: list[Reservation] = dataclasses.field(default_factory=list)
     compute_optimizer: bool = False
+    #: what simulator.cloudfront keeps of it
+    cloudfront: t.Any = None
 
     def region(self, name: str) -> Region:
         """The region, empty where the estate puts nothing into it."""

@@ -22,7 +22,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "permissions.md"
 SERVICES = (
-    "account", "autoscaling", "ce", "cloudwatch", "ec2", "ecs", "organizations", "pricing", "savingsplans", "sts",
+    "account", "autoscaling", "ce", "cloudfront", "cloudwatch", "ec2", "ecs",
+    "organizations", "pricing", "savingsplans", "sts",
 )  # fmt: skip
 #: asked for by AWS while it carries out something else, or by boto3 itself when it assumes a role
 NOT_CALLED = {
