@@ -35,6 +35,7 @@ MEMORY_GAIN = 0.01
 ENOUGH_READS = 5_000
 #: sizes tried between the smallest and the largest
 SIZES = 8
+NO_HOST = "the host's memory is not known"
 #: less memory has to save this share of it
 LESS = 0.1
 
@@ -110,6 +111,8 @@ class Model:
 
 def recommend(facts: Facts, found: Accesses | None, verdict: Verdict) -> list[Recommendation]:
     """At most one recommendation about memory and eviction."""
+    if facts.server.get("role") == "slave":
+        return [_refused(facts, verdict, "it is a replica: it keeps what its master keeps, so tune the master", "role")]
     if verdict.kind in ("store", "unknown"):
         return _store(facts, verdict)
     if found is None or found.sampled_reads < ENOUGH_READS:
@@ -135,6 +138,10 @@ def _candidates(facts: Facts, verdict: Verdict) -> list[Policy]:
 def _cache(facts: Facts, model: Model, verdict: Verdict) -> list[Recommendation]:
     limit, limit_told = facts.host_limit
     now = facts.maxmemory
+    if not limit and not now:
+        return [_refused(facts, verdict, f"{NO_HOST}, and there is no maxmemory: set memory_limit_mib", "host_memory")]
+    if not limit:
+        limit, limit_told = now, f"{NO_HOST}, so no more than now: set memory_limit_mib"
     largest = facts.limit_for(model.largest_capacity)
     start = now or min(limit or largest, largest)
     policy = _best_policy(facts, model, verdict, start)
@@ -275,6 +282,8 @@ def _record(
         warnings.append(f"{(now - choice.maxmemory) / MIB:.0f} MiB of keys are evicted at once")
     if choice.maxmemory > now > 0 or not now:
         warnings.append(f"memory grows to {choice.maxmemory / MIB:.0f} MiB: {facts.host_limit[1]}")
+    if not facts.host_limit[0]:
+        warnings.append(f"{NO_HOST}, so more memory is not advised: set memory_limit_mib")
     finding: Finding = "misconfigured"
     if now and choice.maxmemory > now:
         finding = "under_provisioned"

@@ -175,6 +175,19 @@ def test_prices_weigh_memory_against_misses(recorded: dict[str, t.Any]) -> None:
     assert all(int(item.proposed.get("maxmemory", 0)) <= 5 * MIB for item in bound)
 
 
+def test_more_memory_is_not_advised_where_nothing_says_that_the_host_has_it(recorded: dict[str, t.Any]) -> None:
+    unknown = {"host": {"total": 0, "available": 0, "resident": 0}}
+    found = of(advise(stats(trace=recorded, config=CACHE_CONFIG, **unknown), options()))
+    assert "maxmemory" not in found.proposed
+    assert "set memory_limit_mib" in found.warnings[0]
+    open_ended = of(advise(stats(trace=recorded, config={"maxmemory": "0"}, **unknown), options()))
+    assert open_ended.refused.startswith(("the host's memory is not known", "the model gives"))
+
+
+def test_a_replica_is_left_to_its_master() -> None:
+    assert "tune the master" in of(advise(stats(server={"role": "slave"}), options())).refused
+
+
 def test_a_model_that_is_wrong_about_now_advises_nothing(recorded: dict[str, t.Any]) -> None:
     found = advise(stats(trace=recorded, config={"maxmemory": str(FIXED + 200 * (VALUE + 80))}), options())
     refused = of(found)
