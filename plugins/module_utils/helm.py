@@ -270,6 +270,7 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
         r"(?:Max retries exceeded with url|Failed to establish a new connection).*?(\[Errno .*?)['\")]",
         "the cluster does not answer: {1}",
     ),
+    (r"context \"(.*?)\" does not exist", "context {1} is not in the kubeconfig; set context to one that is"),
     (
         r"cluster unreachable: .*(?:localhost|127\.0\.0\.1|\[::1\]):8080",
         "no cluster is named: there is no kubeconfig and nothing on localhost:8080; set kubeconfig to the path of one",
@@ -278,7 +279,6 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
         r"cluster unreachable: (.*)",
         "the cluster does not answer: {1}; see server and certificates in the kubeconfig",
     ),
-    (r"context \"(.*?)\" does not exist", "context {1} is not in the kubeconfig; set context to one that is"),
     (r"error loading config file \"(.*?)\": (.*)", "kubeconfig {1} cannot be read: {2}"),
     (r"(\S+ is forbidden: .*)", "the cluster refuses: {1}; the guide on Kubernetes has the rights that are needed"),
     (

@@ -160,6 +160,10 @@ ERRORS = [
         ),
         "the chart's schema refuses the values: shop: - at '/replicas': got string, want integer",
     ),
+    (
+        'Error: Kubernetes cluster unreachable: context "green" does not exist\n',
+        "context green is not in the kubeconfig; set context to one that is",
+    ),
     ("", "helm said nothing"),
 ]
 
