@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -96,8 +96,8 @@ def scram_verifier(password: str) -> str:
     return f"SCRAM-SHA-256${iterations}:{texts[0]}${texts[1]}:{texts[2]}"
 
 
-def caching(app: str, cache: str) -> tuple[dict[str, list[str]], dict[str, t.Any]]:
-    """An operator's groups and variables for ``frugal.cloud.caching``; ``app`` and ``cache`` are addresses."""
+def caching(app: str, cache: str, operator: str) -> tuple[dict[str, list[str]], dict[str, t.Any]]:
+    """An operator's groups and variables for ``frugal.cloud.caching``; all three are addresses."""
     groups = {"pgbouncer": ["app1"], "query_cache": ["app1"], "redis": ["cache1"], "varnish": ["cache1"]}
     return groups, {
         "redis_address": cache,
@@ -120,6 +120,7 @@ def caching(app: str, cache: str) -> tuple[dict[str, list[str]], dict[str, t.Any
                 "grace": "10s",
                 "purge": {"addresses": [f"{app}/32"], "token": PURGE_TOKEN},
                 "ban": {"tag_header": "Surrogate-Key"},
+                "debug": {"addresses": [f"{operator}/32"]},
             }
         ],
         "pgbouncer_databases": [{"name": "shop", "host": "127.0.0.1"}],
@@ -140,9 +141,11 @@ def caching(app: str, cache: str) -> tuple[dict[str, list[str]], dict[str, t.Any
 class Site:
     """The shop on the hosts of ``scenario``; ``folder`` holds inventory and variables."""
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, folder: Path, without: Sequence[str] = ()) -> None:
+        """``without`` names groups that the operator does not want."""
         self.scenario = scenario
         self.folder = folder
+        self._without = without
         self.app, self.cache = (scenario[name].address for name in HOSTS)
 
     # Deployment
@@ -165,8 +168,9 @@ class Site:
 
     def write(self) -> None:
         """Write the inventory with what the operator says about caching, and the playbook that installs the shop."""
-        groups, variables = caching(self.app, self.cache)
-        inventory = self.scenario.inventory({"shop": ["app1"], **groups})
+        groups, variables = caching(self.app, self.cache, self.scenario.network.gateway)
+        wanted = {group: hosts for group, hosts in groups.items() if group not in self._without}
+        inventory = self.scenario.inventory({"shop": ["app1"], **wanted})
         inventory["all"]["vars"] |= {"ansible_become": False, **variables}
         (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
         play = {
