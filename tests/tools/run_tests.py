@@ -292,6 +292,7 @@ def fetch(run: Run) -> None:
     run.command(*python("tests/tools/go_binaries.py", "helm", "kwok", "kubecp"))
     run.command(*python("tests/tools/environment.py", "kubernetes"))
     run.command(*python("tests/tools/host_downloads.py"))
+    run.command(*python("tests/tools/environment.py", "load"))
     run.command(*python("tests/hosts/testhosts.py", "build"))
 
 
