@@ -32,7 +32,7 @@ class ActionModule(TuningAction):
 
     def write(self, action: PlannedAction, values: Settings) -> str:
         """One transaction on the host."""
-        self.call("varnish_config", tuned=varnish.tuned(action.recommendation, values))
+        self.call("varnish_config", tuned=varnish.tuned(action.recommendation, values), test=self.args["test"])
         return ""
 
     def checks(

@@ -46,6 +46,7 @@ TUNING: dict[str, dict[str, t.Any]] = {
     "instance": OPTIONS["instance"],
     "log_seconds": OPTIONS["log_seconds"],
     "log_requests": OPTIONS["log_requests"],
+    "test": {"type": "bool", "default": True},
 }
 #: most that may be asked for
 MOST_SECONDS = 3600.0

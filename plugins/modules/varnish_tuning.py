@@ -28,6 +28,11 @@ extends_documentation_fragment:
   - frugal.cloud.varnish.log
   - frugal.cloud.tuning
   - frugal.cloud.slo_gate
+options:
+  test:
+    description: Whether varnishtest, where it is there, tries new VCL before it is loaded; that takes some seconds.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""

@@ -48,38 +48,41 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, vcl: str = "", storage: str = "malloc,64M", echo: bool = False) -> t.Iterator[Cache]:
-    """Start the shop and varnishd with ``vcl`` (Varnish's own where empty); both go with the block."""
+def shop(folder: Path, *, address: str = "127.0.0.1", echo: bool = False) -> t.Iterator[int]:
+    """Serve the shop; it goes with the block. Its port."""
+    port = free_port()
+    command = [sys.executable, str(SHOP), str(port), "--address", address, *(["--echo"] if echo else [])]
+    with open(folder / "shop.log", "wb") as log, contextlib.ExitStack() as stack:
+        stack.callback(_end, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        _wait(address, port, folder / "shop.log")
+        yield port
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, storage: str = "malloc,64M", echo: bool = False) -> t.Iterator[Cache]:
+    """Start the shop and varnishd with its own VCL; both go with the block."""
     daemon = program()
     if daemon is None:
         raise RuntimeError("varnishd is not installed: apt-get install varnish")
-    shop_port, port = free_port(), free_port()
+    port = free_port()
     instance = folder / "varnishd"
     command = [daemon, "-F", "-n", str(instance), "-j", "none", "-a", f"127.0.0.1:{port}", "-s", storage]
-    if vcl:
-        source = folder / "start.vcl"
-        source.write_text(vcl.replace("@PORT@", str(shop_port)), encoding="utf-8")
-        command += ["-f", str(source)]
-    else:
-        command += ["-b", f"127.0.0.1:{shop_port}"]
     with contextlib.ExitStack() as stack:
+        shop_port = stack.enter_context(shop(folder, echo=echo))
+        command += ["-b", f"127.0.0.1:{shop_port}"]
         log = stack.enter_context(open(folder / "varnishd.log", "wb"))
-        serve = [sys.executable, str(SHOP), str(shop_port), *(["--echo"] if echo else [])]
-        for argv in (serve, command):
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            stack.callback(_end, process)
-        for where in (shop_port, port):
-            _wait(where, folder / "varnishd.log")
+        stack.callback(_end, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        _wait("127.0.0.1", port, folder / "varnishd.log")
         yield Cache(port, shop_port, str(instance))
 
 
-def _wait(port: int, log: Path) -> None:
+def _wait(address: str, port: int, log: Path) -> None:
     deadline = time.monotonic() + 30
     while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
             return
         if time.monotonic() > deadline:
-            raise RuntimeError(f"nothing listens on port {port}: {log.read_text(errors='replace')[-2000:]}")
+            raise RuntimeError(f"nothing listens on {address}:{port}: {log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.05)
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import gzip
 import itertools
 import statistics
+import threading
 import time
 import typing as t
 
@@ -44,16 +45,24 @@ class Result:
 
 def run(address: str, port: int, visits: t.Iterator[Visit], rate: float, seconds: float) -> Result:
     """``rate`` visits a second for ``seconds``."""
-    return asyncio.run(_run(address, port, visits, rate, seconds))
-
-
-async def _run(address: str, port: int, visits: t.Iterator[Visit], rate: float, seconds: float) -> Result:
     result = Result()
+    asyncio.run(_run(address, port, itertools.islice(visits, int(rate * seconds)), rate, result))
+    return result
+
+
+def until(
+    stop: threading.Event, address: str, port: int, visits: t.Iterator[Visit], rate: float, result: Result
+) -> None:
+    """``rate`` visits a second until ``stop`` is set."""
+    asyncio.run(_run(address, port, itertools.takewhile(lambda visit: not stop.is_set(), visits), rate, result))
+
+
+async def _run(address: str, port: int, visits: t.Iterator[Visit], rate: float, result: Result) -> None:
     queue: asyncio.Queue[tuple[float, Visit] | None] = asyncio.Queue()
     seen: set[int] = set()
     clients = [asyncio.create_task(_client(address, port, queue, result, seen)) for number in range(CONNECTIONS)]
     started = time.monotonic()
-    for number, visit in enumerate(itertools.islice(visits, int(rate * seconds))):
+    for number, visit in enumerate(visits):
         due = started + number / rate
         pause = due - time.monotonic()
         if pause > 0:
@@ -62,7 +71,6 @@ async def _run(address: str, port: int, visits: t.Iterator[Visit], rate: float, 
     for _client_task in clients:
         queue.put_nowait(None)
     await asyncio.gather(*clients)
-    return result
 
 
 async def _client(

@@ -5,8 +5,8 @@
 
 ``shop.py PORT`` serves it. Pages say what they are about in their first line, so whoever asked can tell
 whether the answer is theirs; a private page has a number that no two answers share. ``/count`` says how
-many pages were made. With ``--echo`` a page repeats its whole address, as pages do that link to
-themselves, and there are no ETags.
+many pages were made; once ``/break`` was asked for, every page is an error. With ``--echo`` a page repeats
+its whole address, as pages do that link to themselves, and there are no ETags.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     echo = False
     numbers = itertools.count(1)
     made = 0
+    broken = False
     lock = threading.Lock()
 
     def log_message(self, format: str, *args: t.Any) -> None:
@@ -95,6 +96,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         del mark
         if path == "/count":
             self._send(200, json.dumps({"made": _Handler.made}).encode(), {"Cache-Control": "no-store"})
+            return
+        _Handler.broken = self.broken or path == "/break"
+        if self.broken:
+            self._send(503, b"broken", {"Cache-Control": "no-store"})
             return
         time.sleep(WORK)
         with self.lock:
