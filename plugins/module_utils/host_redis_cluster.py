@@ -18,10 +18,12 @@ from ansible_collections.frugal.cloud.plugins.module_utils.host_redis import End
 from ansible_collections.frugal.cloud.plugins.module_utils.host_redis_nodes import Nodes, NodeWish
 from ansible_collections.frugal.cloud.plugins.module_utils.redis_plan import Goal, Move, Node, State, Step
 
+#: how often the same step may be needed, since nodes fail and come back meanwhile
+SAME_STEP = 5
 #: between two looks at a cluster that is on its way (seconds)
 INTERVAL = 0.1
-#: slots whose move is prepared together
-BATCH = 128
+#: slots without keys that are moved together
+BATCH = 16
 #: keys of one MIGRATE: Redis serves nobody else while it runs
 MIGRATED_KEYS = 32
 #: how long one MIGRATE may take (seconds)
@@ -153,8 +155,10 @@ class Cluster:
                 step = redis_plan.next_step(self.goal, state)
                 if step is None:
                     return Outcome(tuple(done), before, shown(self.goal, state), state)
-                if len(done) > redis_plan.MOST_STEPS:
-                    raise HostError(f"the cluster does not come to rest, the last step was to {step.sentence()}")
+                if done.count(step) >= SAME_STEP:
+                    raise HostError(
+                        f"the step to {step.sentence()} changes nothing that the node says: this is an error"
+                    )
                 if joined and step.action != "meet":
                     state, joined = self._settled(state, done), False
                     continue
@@ -412,16 +416,17 @@ class Cluster:
             for address, node in self._state().nodes.items()
             if node.reachable and not node.master and address not in (step.node, step.target)
         ]
-        for start in range(0, len(step.slots), BATCH):
-            slots = step.slots[start : start + BATCH]
-            owned = set(self._view(step.node).own.slots)
+        counts = self._all(source, [("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in step.slots])
+        empty = [slot for slot, count in zip(step.slots, counts) if not count]
+        # One by one, where there are keys: while a slot is on its way, clients have to ask twice for what is not there.
+        parts = [[slot] for slot, count in zip(step.slots, counts) if count]
+        for slots in parts + [empty[start : start + BATCH] for start in range(0, len(empty), BATCH)]:
+            owned = self._view(step.node).own.slots if step.action == "finish" else step.slots
             there = [slot for slot in slots if slot in owned]
             self._all(target, [("CLUSTER", "SETSLOT", slot, "IMPORTING", ids["source"]) for slot in there])
             self._all(source, [("CLUSTER", "SETSLOT", slot, "MIGRATING", ids["target"]) for slot in there])
-            counts = self._all(source, [("CLUSTER", "COUNTKEYSINSLOT", slot) for slot in there])
-            for slot, count in zip(there, counts):
-                if count:
-                    self._migrate(source, step.target, slot)
+            for slot in there:
+                self._migrate(source, step.target, slot)
             # The target first: were the source first and the target died, nobody would have the slot.
             settle = [("CLUSTER", "SETSLOT", slot, "NODE", ids["target"]) for slot in slots]
             self._all(target, settle)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import secrets
 import time
 import typing as t
 
@@ -168,9 +169,26 @@ class Nodes:
         client = self.client(address)
         known = {text(name) for name in client.command("ACL", "USERS")}
         for user in wish.users:
-            reply = client.command("ACL", "GETUSER", user.name)
-            found = redis_conf.user_found(_acl(reply)) if reply else None
-            if found != redis_conf.user_rules(user.rules):
+            # Redis keeps rules in a form of its own, so it is asked what these would become: by a user that is there
+            # for the length of one transaction, in which nobody else is served.
+            scratch = f"frugal-{secrets.token_hex(8)}"
+            replies = client.pipeline(
+                [
+                    ("MULTI",),
+                    ("ACL", "SETUSER", scratch, "reset", *user.rules),
+                    ("ACL", "GETUSER", scratch),
+                    ("ACL", "DELUSER", scratch),
+                    ("ACL", "GETUSER", user.name),
+                    ("EXEC",),
+                ]
+            )
+            for reply in replies:
+                if isinstance(reply, RedisError):
+                    raise reply
+            refused = [reply for reply in replies[-1] if isinstance(reply, RedisError)]
+            if refused:
+                raise RedisError(f"users has {user.name} with rules that Redis refuses: {refused[0]}", refused[0].code)
+            if _acl(replies[-1][1]) != _acl(replies[-1][3] or ()):
                 yield f"user {user.name}"
         for name in sorted(known - {user.name for user in wish.users} - {"default"}):
             yield f"no user {name}"

@@ -23,9 +23,10 @@ from ansible_collections.frugal.cloud.plugins.module_utils.host_redis import (
     parse_info,
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.host_redis_nodes import Nodes, NodeWish
-from ansible_collections.frugal.cloud.plugins.module_utils.redis_plan import MOST_STEPS
 from ansible_collections.frugal.cloud.plugins.module_utils.redis_replicas import Group, Server, Step, Watch
 
+#: how often the same step may be needed, since servers fail and come back meanwhile
+SAME_STEP = 5
 #: between two looks at servers that are on their way (seconds)
 INTERVAL = 0.1
 #: how long a replica may take to take over (seconds)
@@ -49,6 +50,8 @@ class Sentinels:
     down_after: float = 5.0
     failover_timeout: float = 60.0
     parallel_syncs: int = 1
+    #: build id of the program that they should run; empty for any
+    build: str = ""
 
     def told(self) -> dict[str, int]:
         """The numbers as Sentinel has them: times in milliseconds."""
@@ -111,8 +114,8 @@ class Replicas:
                 if step is None:
                     group = self._settled(done, watched=True)
                     return Outcome(tuple(done), before, shown(group), redis_replicas.master_of(group))
-                if len(done) > MOST_STEPS:
-                    raise HostError(f"the servers do not come to rest, the last step was to {step.sentence()}")
+                if done.count(step) >= SAME_STEP:
+                    raise HostError(f"the step to {step.sentence()} changes nothing that it says: this is an error")
                 getattr(self, f"_{step.action}")(step)
                 done.append(step)
                 group = self._settled(done)
@@ -155,15 +158,19 @@ class Replicas:
         return address
 
     def _watch_of(self, address: str) -> Watch:
+        restart = ""
         with self._sentinel(address) as client:
+            info = client.info("server")
+            if self._sentinels.build and info.get("redis_build_id") != self._sentinels.build:
+                restart = f"it runs Redis {info.get('redis_version')}, and another build is installed"
             try:
                 found = pairs(client.command("SENTINEL", "MASTER", self._sentinels.name))
             except RedisError as error:
                 if "No such master" not in str(error):
                     raise
-                return Watch(address)
+                return Watch(address, restart=restart)
         off = [name for name, value in self._sentinels.told().items() if found.get(TOLD[name][1]) != str(value)]
-        return Watch(address, f"{found['ip']}:{found['port']}", tuple(off))
+        return Watch(address, f"{found['ip']}:{found['port']}", tuple(off), restart)
 
     def _sentinel(self, address: str) -> RedisClient:
         return RedisClient.connect(self.nodes.endpoint(address))
@@ -341,6 +348,7 @@ def sentinels(options: t.Mapping[str, t.Any]) -> Sentinels:
         options["down_after"],
         options["failover_timeout"],
         options["parallel_syncs"],
+        options["sentinel_build"] or "",
     )
     for name in ("down_after", "failover_timeout", "parallel_syncs", "wait", "restart_wait"):
         if options[name] <= 0:

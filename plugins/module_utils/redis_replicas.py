@@ -39,6 +39,8 @@ class Watch:
     master: str = ""
     #: settings of it that are not as they should be
     settings: tuple[str, ...] = ()
+    #: why it has to be started again; empty where it has not
+    restart: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +132,8 @@ def next_step(group: Group) -> Step | None:
         if server.address != master and server.master != master:
             return Step("replicate", server.address, master)
     for watch in group.watches.values():
+        if watch.restart:
+            return Step("restart", watch.address, reason=watch.restart)
         if watch.master != master:
             return Step("watch", watch.address, master)
         if watch.settings:
@@ -164,6 +168,8 @@ def after(group: Group, step: Step) -> Group:
     servers, watches = dict(group.servers), dict(group.watches)
     if step.action == "configure":
         servers[step.node] = dataclasses.replace(servers[step.node], settings=())
+    elif step.action == "restart" and step.node in watches:
+        watches[step.node] = dataclasses.replace(watches[step.node], restart="")
     elif step.action == "restart":
         servers[step.node] = dataclasses.replace(servers[step.node], restart="")
     elif step.action == "replicate":

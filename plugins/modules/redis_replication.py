@@ -70,6 +70,9 @@ options:
     type: list
     elements: str
     default: []
+  sentinel_build:
+    description: Build id of the program that the Sentinels should run.
+    type: str
   master_name:
     description: What the Sentinels call the master.
     type: str
@@ -173,6 +176,7 @@ def main() -> None:
             "users": {"type": "list", "elements": "dict", "options": USER},
             "reload_tls": {"type": "bool", "default": False},
             "sentinels": {"type": "list", "elements": "str", "default": []},
+            "sentinel_build": {"type": "str"},
             "master_name": {"type": "str", "default": "main"},
             "quorum": {"type": "int"},
             "down_after": {"type": "float", "default": 5},

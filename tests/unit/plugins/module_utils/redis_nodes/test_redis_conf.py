@@ -98,21 +98,6 @@ def test_settings_that_cannot_be(options: dict[str, t.Any], message: str) -> Non
     assert message in str(caught.value)
 
 
-def test_users_as_redis_shows_them() -> None:
-    rules = ("on", "#" + "a" * 64, "~shop:*", "&*", "-@all", "+@read", "+set")
-    reply = {
-        "flags": ["on", "sanitize-payload"],
-        "passwords": ["a" * 64],
-        "commands": "-@all +@read +set",
-        "keys": "~shop:*",
-        "channels": "&*",
-        "selectors": [],
-    }
-    assert redis_conf.user_found(reply) == redis_conf.user_rules(rules)
-    assert redis_conf.user_found({**reply, "flags": ["off"]}) != redis_conf.user_rules(rules)
-    assert redis_conf.user_found({**reply, "keys": "~*"}) != redis_conf.user_rules(rules)
-
-
 def test_lines_of_cluster_nodes() -> None:
     text = (
         "a1 10.0.0.1:7001@17001 myself,master - 0 0 1 connected 0-99 200 [100->-b2] [101-<-b2]\n"
