@@ -9,11 +9,13 @@ import dataclasses
 import os
 import pathlib
 import random
+import re
 import shutil
 import stat
 import typing as t
 
 import pytest
+import yaml
 from ansible_collections.frugal.cloud.plugins.module_utils import vcl, vcl_model, vcl_module, vcl_tests
 from ansible_collections.frugal.cloud.plugins.module_utils.host_files import HostError
 from ansible_collections.frugal.cloud.plugins.module_utils.vcl_script import Script, Vtc
@@ -183,6 +185,38 @@ def test_query_strings_and_cookies_are_read_as_the_model_reads_them() -> None:
         first = script.ask(url, [("Cookie", header)] if header.strip() else [])
         script.ask(url, [("Cookie", header)] if header.strip() else [], answer=0 if reason else first)
     holds(script.test())
+
+
+GUIDE = pathlib.Path(__file__).parents[5] / "docs" / "guides" / "varnish.md"
+
+
+def declared_in_guide() -> list[Declaration]:
+    """The sites that the guide declares."""
+    found: list[Declaration] = []
+    for block in re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE):
+        (play,) = yaml.safe_load(block)
+        for role in play.get("roles", ()):
+            found += role["vars"]["varnish_sites"]
+        for task in play.get("tasks", ()):
+            found += task["frugal.cloud.varnish_vcl"]["sites"]
+    return found
+
+
+@needs_varnish
+def test_what_the_guide_declares_does_what_it_says() -> None:
+    sites = sites_of(*declared_in_guide())
+    assert [site.name for site in sites] == ["shop", "docs"]
+    vcl_module.compile_vcl(VARNISHD, vcl.render(sites))
+    holds(vcl_tests.tests(sites)[0])
+
+
+def test_the_guide_names_every_field() -> None:
+    guide = GUIDE.read_text()
+    with pytest.raises(vcl.VclError) as caught:
+        sites_of({**LEAST, "nothing": 1})
+    names = str(caught.value).rpartition("there are ")[2].split(", ")
+    assert len(names) > 25
+    assert [name for name in names if f"| `{name}` |" not in guide] == []
 
 
 # --- The module
