@@ -32,9 +32,12 @@ from ansible_collections.frugal.cloud.plugins.module_utils.analyze.redis_facts i
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import Recommendation
 from ansible_collections.frugal.cloud.tests.tools.redis_server import Application, Tally, Workload, in_use, serve
 
-#: Seeds of the servers that are tuned; those of the judged ones are others.
-TUNING_SEEDS = (11, 12)
-JUDGING_SEEDS = (1_001, 1_002)
+#: What is used, the seed of the server that is tuned, and another one for those that are judged.
+CASES = (
+    ("hot set that drifts", Workload(), 11, 1_001),
+    ("hot set that drifts", Workload(), 12, 1_002),
+    ("hot set that moves fast", Workload(drift=10_000, step=400), 31, 3_001),
+)
 ROUNDS = 6
 #: A GiB of memory costs 5 USD a month. Misses are priced so that memory of a few MiB is weighed against them.
 PRICES = {"memory_price_gib_month": 5.0, "miss_price_million": 0.000_02}
@@ -145,17 +148,17 @@ def compare(folder: Path, scale: Scale, seed: int, judging_seed: int) -> dict[st
 
 
 def run(scale: Scale | None = None) -> list[dict[str, t.Any]]:
-    """One comparison for each pair of seeds."""
+    """Two comparisons for each case: with the best static setting, and of the prediction with what was measured."""
     scale = scale or Scale()
     results = []
     folder = Path(tempfile.mkdtemp(prefix="redis-tuning-"))
     try:
-        for seed, judging_seed in zip(TUNING_SEEDS, JUDGING_SEEDS):
-            found = compare(folder, scale, seed, judging_seed)
-            for name, (ratio, errors) in sorted(found["trials"].items(), key=lambda item: -item[1][0]):
-                print(f"    {name}: {ratio:.4f}, {errors} write errors", flush=True)
+        for name, used, seed, judging_seed in CASES:
+            found = compare(folder, dataclasses.replace(scale, workload=used), seed, judging_seed)
+            for setting, (ratio, errors) in sorted(found["trials"].items(), key=lambda item: -item[1][0]):
+                print(f"    {setting}: {ratio:.4f}, {errors} write errors", flush=True)
             memory = int(found["settings"]["maxmemory"]) / MIB
-            workload = f"seeds {seed} and {judging_seed}, {memory:.0f} MiB advised"
+            workload = f"{name}, seeds {seed} and {judging_seed}, {memory:.0f} MiB advised"
             results.append(
                 {
                     "name": "Redis hit ratio, tuned",
