@@ -146,6 +146,20 @@ def test_secrets_that_come_back_are_not_shown(host: Host) -> None:
     assert "hunter2" not in str(outcome)
 
 
+def test_messages_about_what_comes_back_hold_nothing_that_others_may_not_read(host: Host) -> None:
+    quote = (sys.executable, "-c", "import os, sys; p = sys.argv[1]; sys.exit(os.path.exists(p) and open(p).read())")
+    apply(host.request(host.main("[1]"), wanted(host.root / "key", "key: hunter2-secret", 0o640)))
+    apply(host.request(host.main("[1]"), purge=("key",)))
+    # As if the tool had become stricter, and quoted what it does not like.
+    record = next(host.keep.iterdir())
+    plain = json.loads(record.read_text())
+    plain["previous"]["how"]["validate"] = [[*quote, "{root}/key"]]
+    record.write_text(json.dumps(plain))
+    with pytest.raises(HostError, match="refuses the new configuration") as refused:
+        host.back()
+    assert "hunter2" not in str(refused.value)
+
+
 def test_check_mode_predicts_and_changes_nothing(host: Host) -> None:
     before, record = host.tree(), next(host.keep.iterdir()).read_bytes()
     outcome = host.back(check=True)
@@ -189,6 +203,8 @@ def test_old_files_are_loaded_as_they_were_and_not_as_the_new_ones(host: Host) -
     host.set("[3]", probe=probe)
     host.set("[4]", probe=dataclasses.replace(probe, command=("grep", "4", str(host.root / "main.json"))))
     assert host.back().changed, "the probe of [4] would not take [3]"
+    host.set("[5]", probe=dataclasses.replace(probe, command=("grep", "5", str(host.root / "main.json"))))
+    assert host.back().changed, "and [3] is loaded as it was, however often"
 
 
 def test_changes_of_one_run_are_taken_back_together(host: Host) -> None:

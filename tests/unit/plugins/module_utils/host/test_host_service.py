@@ -20,7 +20,14 @@ from pathlib import Path
 import pytest
 from ansible_collections.frugal.cloud.plugins.module_utils import host_service
 from ansible_collections.frugal.cloud.plugins.module_utils.host_files import HostError, Wanted
-from ansible_collections.frugal.cloud.plugins.module_utils.host_service import Probe, Request, answer, apply, said
+from ansible_collections.frugal.cloud.plugins.module_utils.host_service import (
+    Probe,
+    Request,
+    answer,
+    apply,
+    go_back,
+    said,
+)
 
 CHECK = "import json, sys; json.load(open(sys.argv[1]))"
 
@@ -304,6 +311,40 @@ def test_a_unit_file_that_systemd_has_not_read_restarts_the_unit(root: Path, sys
     outcome = apply(unit_request(root, '{"old": true}'))
     assert outcome.changed
     assert outcome.service == "restarted"
+
+
+def test_the_way_back_restarts_what_is_read_at_the_start_and_starts_what_died(root: Path, systemd: Systemd) -> None:
+    kept = {"keep": str(root.parent / "kept")}
+    back = Request(str(root), unit="x.service", **kept)
+    drop_in = wanted(root / "drop-in", "x", restart=True)
+    apply(unit_request(root, "", files=(wanted(root / "main.json", "{}"), drop_in), **kept))
+    assert go_back(back).service == "restarted", "a file that is read at the start is gone"
+    apply(unit_request(root, '{"new": 1}', **kept))
+    systemd.write(active="failed")
+    outcome = go_back(back)
+    assert outcome.service == "started", "it ran with what is put back"
+    assert (systemd.read("active"), systemd.read("loaded")) == ("active", '{"old": true}')
+    # What did not run before a change is not started by taking the change back.
+    systemd.write(active="inactive")
+    apply(unit_request(root, '{"new": 2}', **kept))
+    assert go_back(back).service == ""
+    assert (root / "main.json").read_text() == '{"old": true}'
+
+
+def test_the_way_back_to_what_was_there_first_does_not_ask_the_new_probe(root: Path, systemd: Systemd) -> None:
+    kept = {"keep": str(root.parent / "kept")}
+    probe = Probe(command=("grep", "new", str(root / "main.json")), timeout=1)
+    apply(unit_request(root, '{"new": 1}', probe=probe, **kept))
+    assert go_back(Request(str(root), unit="x.service", **kept)).changed
+
+
+def test_files_of_before_with_which_the_unit_does_not_start_any_more_are_not_kept(root: Path, systemd: Systemd) -> None:
+    kept = {"keep": str(root.parent / "kept")}
+    apply(unit_request(root, '{"new": 1}', reload=(), **kept))
+    systemd.write(bad="old")
+    with pytest.raises(HostError, match=r"address already in use.*; the previous files are back and loaded"):
+        go_back(Request(str(root), unit="x.service", **kept))
+    assert systemd.read("loaded") == (root / "main.json").read_text() == '{"new": 1}'
 
 
 def test_a_replaced_program_is_noticed(tmp_path: Path) -> None:
