@@ -20,6 +20,7 @@ import resource
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 import typing as t
 from collections.abc import Mapping, Sequence
@@ -138,6 +139,10 @@ def caching(app: str, cache: str, operator: str) -> tuple[dict[str, list[str]], 
     }
 
 
+def _without_bytecode(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in member.name else member
+
+
 class Site:
     """The shop on the hosts of ``scenario``; ``folder`` holds inventory and variables."""
 
@@ -182,7 +187,7 @@ class Site:
                     "name": "Install the reference site",
                     "ansible.builtin.include_tasks": str(FOLDER / "install.yml"),
                     "vars": {
-                        "reference_site_folder": str(FOLDER),
+                        "reference_site_archive": str(self._pack()),
                         "reference_site_database_password": scram_verifier(DATABASE_PASSWORD),
                         "reference_site_environment": self.environment(STATES["before"]),
                     },
@@ -190,6 +195,14 @@ class Site:
             ],
         }
         (self.folder / "shop.yml").write_text(yaml.safe_dump([play], sort_keys=False))
+
+    def _pack(self) -> Path:
+        """What the shop's host needs, in one file: hosts take many files slowly."""
+        path = self.folder / "shop.tar"
+        with tarfile.open(path, "w") as archive:
+            for name in ("shop", "sql", "gunicorn_settings.py", "../requirements/reference_site.txt"):
+                archive.add(FOLDER / name, Path(name).name, filter=_without_bytecode)
+        return path
 
     def play(self, playbook: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook as an operator does."""
@@ -235,7 +248,7 @@ class Site:
         # What holds connections to the database is cut off with it, and starts again.
         between = [unit for unit in ("pgbouncer.service", "pgpool2.service") if self._active(unit)]
         host.run("systemctl", "stop", "shop.service", *between)
-        host.run("sh", "/opt/shop/sql/reset.sh")
+        host.run("sh", "/opt/shop/sql/reset")
         if between:
             host.run("systemctl", "start", *between)
         host.run("sh", "-c", 'umask 077; printf %s "$1" > /etc/shop/shop.env', "sh", lines)

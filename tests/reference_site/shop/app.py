@@ -235,7 +235,7 @@ class Shop:
         html = self._render(
             "list.html",
             facts_of("search", cards),
-            title=f"“{text}”",
+            title=text or "Search",
             menu=self._menu(exchange),
             cards=cards,
             found=found,
