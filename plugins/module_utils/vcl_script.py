@@ -116,6 +116,7 @@ class Script:
         host: str = "",
         backend_status: int = 200,
         keep_server: bool = False,
+        body: str = "",
     ) -> int:
         """One request. ``answer`` 0 has to reach the backend, which replies with ``reply`` and sees ``seen``.
 
@@ -127,6 +128,8 @@ class Script:
             number = self.serve(seen, [STORED] if reply is None else reply, backend_status, method)
         request = [f"txreq -req {method} -url {quoted(url)} -hdr {quoted('Host: ' + (host or self.host))}"]
         request += [f"-hdr {quoted(f'{name}: {value}')}" for name, value in headers]
+        if body:
+            request.append(f"-body {quoted(body)}")
         lines = [
             f"timeout {CLIENT_TIMEOUT}",
             " ".join(request),

@@ -191,6 +191,8 @@ def _unkeyed(script: Script) -> None:
     seen.append(("req.http.x-forwarded-host", '!= "evil.example.com"'))
     number = script.ask(url, attack, seen=seen)
     script.ask(url, answer=number)
+    # A body is in no key either.
+    script.ask(script.path(), body="evil", seen=[("req.http.content-length", "== <undef>")])
 
 
 def _never(script: Script) -> None:
