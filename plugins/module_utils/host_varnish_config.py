@@ -12,6 +12,7 @@ Runs on managed hosts: standard library only, Python 3.9 or later.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import typing as t
@@ -135,7 +136,10 @@ def with_values(before: Values, values: Values) -> dict[str, t.Any]:
         for name, fields in values["sites"].items():
             sites[name] = _with(sites.get(name, {}), fields)
         after["sites"] = {name: fields for name, fields in sites.items() if fields}
-    return {name: value for name, value in after.items() if value not in (None, {})}
+    kept = {name: value for name, value in after.items() if value not in (None, {})}
+    # In the order in which the file has it, for that is the order in which the role reads it.
+    found: dict[str, t.Any] = json.loads(json.dumps(kept, sort_keys=True))
+    return found
 
 
 def _with(before: Values, values: Values) -> dict[str, t.Any]:

@@ -38,7 +38,7 @@ FEW_VALUES = 16
 #: Requests that each value of such a cookie must have.
 SHARED_BY = 5
 #: Classes of device that get a copy each, where the backend asks for the browser (patterns of User-Agent).
-DEVICE_CLASSES = {"tablet": ("*iPad*", "*Tablet*"), "mobile": ("*Mobi*", "*iPhone*")}
+DEVICE_CLASSES = {"mobile": ("*Mobi*", "*iPhone*")}
 #: Answers of a kind of page that are needed to call it public.
 ENOUGH_ANSWERS = 5
 
