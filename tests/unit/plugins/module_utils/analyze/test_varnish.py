@@ -274,10 +274,7 @@ def varied(request: Request) -> tuple[str, dict[str, t.Any]]:
 
 def test_vary_on_the_browser_without_any_effect() -> None:
     item = found(data.visits(1500, browsers, varied))["varnish_vary"]
-    assert item.proposed["ignore_vary"] == ["User-Agent"] and set(item.proposed["device_classes"]) == {
-        "tablet",
-        "mobile",
-    }
+    assert item.proposed["ignore_vary"] == ["User-Agent"] and set(item.proposed["device_classes"]) == {"mobile"}
     assert item.risk.total == 2 and "only desktop browsers were seen" in item.warnings[0]
 
     def all_devices(request: Request) -> None:

@@ -112,6 +112,14 @@ def test_a_change_is_what_the_role_would_render_and_the_way_back_leads_to_what_w
     assert host.files() == before
 
 
+def test_the_vcl_is_that_of_the_file_that_the_role_will_read(host: Host) -> None:
+    """The first class of device that matches counts, and a file of JSON has its keys in order."""
+    classes = {"tablet": ["*iPad*"], "mobile": ["*Mobi*"]}
+    host.change({"sites": {"shop": {"ignore_vary": ["User-Agent"], "device_classes": classes}}})
+    tuned = host_tuned.read("varnish", host.layout.tuned)
+    assert host.files()[host.layout.vcl] == vcl.render(vcl.read_sites(vcl.merge([SITE], tuned["sites"])))
+
+
 def test_parameters_and_storage_go_back_to_what_the_role_had_said(host: Host) -> None:
     before = host.files()
     host.change({"parameters": {"nuke_limit": "200", "thread_pool_min": "300"}, "storage_size": "512M"})
