@@ -80,6 +80,9 @@ def measure(site: deployment.Site, name: str, rate: int, warm: float, duration: 
             cost[part] += milliseconds
     run = Run(measured.phases["open"], measured.phases["closed"], cost, measured.judged, measured.prices)
     print(row(name, run), flush=True)
+    if run.open.requests < 0.95 * rate * duration:
+        # Every customer was waiting for an answer: the latencies are those of fewer requests than in the other states.
+        print(f"  {'':18}only {run.open.requests / duration:.0f} of {rate} requests/s of the open load were answered")
     return run
 
 
