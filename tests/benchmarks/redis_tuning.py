@@ -53,6 +53,8 @@ class Scale:
     warm_reads: int = 120_000
     judged_reads: int = 120_000
     monitor_seconds: float = 12.0
+    #: MONITOR ends when a PING takes this many times as long
+    monitor_slower: float = 20.0
     settle_seconds: float = 4.0
     trials: tuple[Policy, ...] = ()
 
@@ -86,7 +88,7 @@ def tune(folder: Path, workload: Workload, seed: int, scale: Scale) -> Tuned:
             request = host_redis_stats.Request(
                 where=server.where,
                 observe_seconds=2.0,
-                trace_limits=host_redis_trace.Limits(seconds=scale.monitor_seconds),
+                trace_limits=host_redis_trace.Limits(seconds=scale.monitor_seconds, slower=scale.monitor_slower),
             )
             advice = redis_tuning.advise(host_redis_stats.read(request), Options("benchmark", **PRICES))
             for found in advice.recommendations:
