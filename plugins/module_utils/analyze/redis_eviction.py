@@ -72,14 +72,34 @@ class Simulated:
     keys: int
 
 
-def simulate(found: Accesses, policy: Policy, size: float, *, seed: int = 1, warm_share: float = 0.5) -> Simulated:
-    """Run ``found`` through a cache of ``size`` bytes for keys; reads in the first ``warm_share`` only warm it up."""
-    return _Cache(found, policy, size * found.rate, seed).run(warm_share)
+def simulate(
+    found: Accesses, policy: Policy, size: float, *, held: float = 0.0, seed: int = 1, warm_share: float = 0.5
+) -> Simulated:
+    """Run ``found`` through a cache of ``size`` bytes for keys; reads in the first ``warm_share`` only warm it up.
+
+    ``held``: bytes of keys that the server held when the sample began. What of it is not read in the sample takes
+    room all the same; without it, the keys that are read would have had the cache to themselves.
+    """
+    dead = held * found.rate - sum(size for size, there in zip(found.sizes, found.resident) if there)
+    mean = sum(found.sizes) / len(found.sizes) if found.sizes else 1.0
+    count = max(0, round(dead / mean)) if held else 0
+    if count:
+        found = dataclasses.replace(
+            found,
+            sizes=[*found.sizes, *[mean] * count],
+            # They expire as the others do.
+            lives=[*found.lives, *(found.lives[number % len(found.lives)] for number in range(count))],
+            absent=[*found.absent, *[False] * count],
+            resident=[*found.resident, *[True] * count],
+        )
+    return _Cache(found, policy, size * found.rate, seed, dead=count).run(warm_share)
 
 
 class _Cache:
-    def __init__(self, found: Accesses, policy: Policy, capacity: float, seed: int) -> None:
+    def __init__(self, found: Accesses, policy: Policy, capacity: float, seed: int, dead: int) -> None:
         self.found = found
+        #: keys from here on are never read
+        self.alive = len(found.sizes) - dead
         self.policy = policy
         self.capacity = capacity
         count = len(found.sizes)
@@ -162,6 +182,11 @@ class _Cache:
             if self.used + self.found.sizes[key] > self.capacity:
                 break
             self._insert(key, at, self.found.lives[key])
+            # Keys that are read now were read before, as a rule, and later than those that are not.
+            if key < self.alive:
+                self.counter[key] += 1
+            else:
+                self.clock[key] = 0 if self.kind != "lfu" else self.clock[key]
 
     def _insert(self, key: int, at: int, life: int) -> bool:
         if not self._room(at):

@@ -67,6 +67,7 @@ class Model:
     def __init__(self, facts: Facts, found: Accesses) -> None:
         self.facts = facts
         self.found = found
+        self.held = facts.capacity(facts.number("used_memory"))
         self._known: dict[tuple[Policy, int], float] = {}
         #: writes were refused while the sample was taken: MONITOR does not show them
         self.blind = int(facts.trace.get("oom_errors", 0)) > 0
@@ -82,7 +83,7 @@ class Model:
     def _ask(self, policy: Policy, maxmemory: int) -> float:
         asked = (policy, maxmemory)
         if asked not in self._known:
-            self._known[asked] = simulate(self.found, policy, self.facts.capacity(maxmemory)).hit_ratio
+            self._known[asked] = simulate(self.found, policy, self.facts.capacity(maxmemory), held=self.held).hit_ratio
         return self._known[asked]
 
     def _measured(self) -> float:

@@ -197,6 +197,29 @@ def test_what_cannot_be_evicted_makes_writes_fail() -> None:
     assert (half.write_errors, half.evictions > 0) == (0.0, True)
 
 
+def test_what_was_there_and_is_not_read_takes_room() -> None:
+    # 100 keys are read that were all there at first, of a cache that held 1,000 and evicts at random.
+    keys = [number % 100 for number in range(400)]
+    writes = list(range(100, 1_500))
+    found = reads_of(keys, [1.0] * 1_500)
+    mixed = dataclasses.replace(
+        found,
+        keys=[*keys[:50], *writes, *keys[50:100]],
+        kinds=[READ] * 50 + [WRITE] * len(writes) + [READ] * 50,
+        times=list(range(1_500)),
+        sets=[0] * 1_500,
+        positions=[*range(1, 51), *([50] * len(writes)), *range(51, 101)],
+        reads=100,
+        resident=[True] * 100 + [False] * 1_400,
+        missed=[False] * 1_500,
+    )
+    alone = simulate(mixed, Policy("allkeys-random"), 1_000.0).hit_ratio
+    full = simulate(mixed, Policy("allkeys-random"), 1_000.0, held=1_000.0).hit_ratio
+    # 1,400 writes into 1,000 places: a key stays with probability (1 - 1/1000)^1400, about a quarter.
+    assert full == pytest.approx(0.25, abs=0.12)
+    assert alone > full + 0.2
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
