@@ -116,7 +116,6 @@ class Operator:
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
             "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks",
             "FRUGAL_LEDGER_URL": f"sqlite:///{self.folder}/{self.ledger}",
         }
         command = [str(BIN / "ansible-playbook"), "-v", "-i", str(inventory), str(playbook), "-e", json.dumps(extra)]
