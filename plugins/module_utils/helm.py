@@ -346,7 +346,7 @@ class Helm:
         )
 
     def rendered(self, name: str, archive: str, values_file: str, release: Release | None, *options: str) -> str:
-        """The manifest that the cluster's API server would get; nothing is sent.
+        """The manifest that the cluster's API server would get; Helm checks it against the cluster's schemas.
 
         Where a chart brings definitions (CRDs) and objects of them, a first install cannot be tried: it is rendered
         without asking the cluster.

@@ -15,8 +15,9 @@ author:
 description:
   - Says which revision of a release a cluster has, whether it serves, and, where a chart is given, what installing it
     with these values would change, as a diff of values and objects. Nothing is sent to the cluster but questions.
-  - The API server tries the objects (a dry run), so that a value that the chart's schema or the cluster refuses is told
-    before anything is touched.
+  - Helm renders the objects as for this cluster and checks them against its schemas (C(--dry-run=server)), so that a
+    value that the chart's schema refuses, or a kind that the cluster lacks, is told before anything is touched. What
+    only the API server knows to be wrong, such as a malformed quantity, is told by the rollout.
   - The data of Secrets is hidden in the diff, and so is O(secret_values).
 requirements:
   - Helm 3.14 or later on the host

@@ -185,7 +185,7 @@ class TestRefused:
                 {"values": {"replicas": "many"}},
                 "the chart's schema refuses the values: shop: - at '/replicas': got string, want integer",
             ),
-            ({"values": {"cpu": "lots"}}, "quantities must match the regular expression"),
+            ({"namespace": "tried", "values": {"cpu": "lots"}}, "quantities must match the regular expression"),
             ({"kubeconfig": "/none"}, "kubeconfig /none is not there; give the path of a kubeconfig on this host"),
             ({"kubeconfig": None}, "no cluster is named: there is no kubeconfig and nothing on localhost:8080"),
             ({"kubeconfig": str(broken)}, "the cluster does not answer: Get"),
@@ -211,6 +211,10 @@ class TestRefused:
             assert "Traceback" not in message
         with pytest.raises(ControlPlaneError, match="404"):
             operator.cluster.get("/api/v1/namespaces/bad")
+        # What only the API server knows to be wrong is told by the rollout; nothing of it is left.
+        assert ran.of("case 5")["msg"].endswith("what there was of it was removed again")
+        assert operator.helm("list", "--all", "--namespace", "tried", "--short") == ""
+        assert operator.cluster.items("/apis/apps/v1/namespaces/tried/deployments") == []
 
     def test_what_another_release_owns_is_not_touched(self, operator: Operator) -> None:
         def task(name: str, **values: t.Any) -> _Dict:
