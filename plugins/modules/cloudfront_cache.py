@@ -41,7 +41,7 @@ options:
       default_ttl: {description: Seconds for answers that do not say how long they are good., type: int, default: 86400}
       max_ttl: {description: Seconds at most., type: int, default: 31536000}
       headers: {description: Request headers that count., type: list, elements: str}
-      cookies: &choice
+      cookies:
         description: Which cookies count.
         type: dict
         suboptions:
@@ -51,7 +51,16 @@ options:
             required: true
             choices: [none, all, only, all_except]
           names: {description: Names., type: list, elements: str}
-      query_strings: {<<: *choice, description: Which query parameters count.}
+      query_strings:
+        description: Which query parameters count.
+        type: dict
+        suboptions:
+          behavior:
+            description: All of them, none, those in C(names), or all but those.
+            type: str
+            required: true
+            choices: [none, all, only, all_except]
+          names: {description: Names., type: list, elements: str}
       gzip: {description: "Whether answers are kept compressed with gzip, too.", type: bool, default: true}
       brotli: {description: "Whether answers are kept compressed with brotli, too.", type: bool, default: true}
   origin_request_policies:
@@ -62,9 +71,36 @@ options:
     suboptions:
       name: {description: Its name., type: str, required: true}
       comment: {description: What it is for., type: str}
-      headers: {<<: *choice, description: Which headers reach the origin.}
-      cookies: {<<: *choice, description: Which cookies reach the origin.}
-      query_strings: {<<: *choice, description: Which query parameters reach the origin.}
+      headers:
+        description: Which headers reach the origin.
+        type: dict
+        suboptions:
+          behavior:
+            description: All of them, none, those in C(names), or all but those.
+            type: str
+            required: true
+            choices: [none, all, only, all_except]
+          names: {description: Names., type: list, elements: str}
+      cookies:
+        description: Which cookies reach the origin.
+        type: dict
+        suboptions:
+          behavior:
+            description: All of them, none, those in C(names), or all but those.
+            type: str
+            required: true
+            choices: [none, all, only, all_except]
+          names: {description: Names., type: list, elements: str}
+      query_strings:
+        description: Which query parameters reach the origin.
+        type: dict
+        suboptions:
+          behavior:
+            description: All of them, none, those in C(names), or all but those.
+            type: str
+            required: true
+            choices: [none, all, only, all_except]
+          names: {description: Names., type: list, elements: str}
   functions:
     description: CloudFront Functions; they are published.
     type: list
