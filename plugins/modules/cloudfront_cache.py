@@ -28,6 +28,7 @@ notes:
 extends_documentation_fragment:
   - frugal.cloud.aws
   - frugal.cloud.attributes
+  - frugal.cloud.attributes.aws
 options:
   cache_policies:
     description: Cache policies - what makes requests the same, and how long answers are kept.
