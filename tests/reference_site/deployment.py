@@ -132,6 +132,8 @@ def caching(app: str, cache: str, operator: str) -> tuple[dict[str, list[str]], 
         "pgbouncer_manage_database": True,
         "query_cache_database": "shop",
         "query_cache_users": {"shop": DATABASE_PASSWORD},
+        # The shop uses the simple protocol: pgpool-II loses writes by the extended one.
+        "query_cache_allow_writes": True,
         # Not the products: a price must not be as old as a result may be.
         "query_cache_tables": [
             f"public.{table}" for table in ("categories", "brands", "customers", "sessions", "orders", "order_lines")
