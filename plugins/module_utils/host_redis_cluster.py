@@ -156,9 +156,7 @@ class Cluster:
                 if step is None:
                     return Outcome(tuple(done), before, shown(self.goal, state), state)
                 if done.count(step) >= SAME_STEP:
-                    raise HostError(
-                        f"the step to {step.sentence()} changes nothing that the node says: this is an error"
-                    )
+                    raise HostError(f"the step to {step.sentence()} changes nothing: look into its journal")
                 if joined and step.action != "meet":
                     state, joined = self._settled(state, done), False
                     continue

@@ -115,7 +115,7 @@ class Replicas:
                     group = self._settled(done, watched=True)
                     return Outcome(tuple(done), before, shown(group), redis_replicas.master_of(group))
                 if done.count(step) >= SAME_STEP:
-                    raise HostError(f"the step to {step.sentence()} changes nothing that it says: this is an error")
+                    raise HostError(f"the step to {step.sentence()} changes nothing: look into its journal")
                 getattr(self, f"_{step.action}")(step)
                 done.append(step)
                 group = self._settled(done)
