@@ -338,7 +338,13 @@ def run(kills: int = KILLS) -> list[Entry]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill masters, move slots and upgrade under load.")
     parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument(
+        "--careless", action="store_true", help="without crash pause and append-only file, to see what is lost then"
+    )
     options = parser.parse_args()
+    if options.careless:
+        redis_processes.CRASH_PAUSE = 0.0
+        redis_processes.SETTINGS["appendonly"] = "no"
     for found in run(options.kills):
         print(f"{found['name']} [{found['workload']}]: {found['ours']} {found['unit']} {found['note']}")
     return 0

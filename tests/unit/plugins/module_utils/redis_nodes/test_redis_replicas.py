@@ -70,6 +70,19 @@ def test_the_master_is_restarted_last_and_as_a_replica() -> None:
     ]
 
 
+def test_sentinels_are_upgraded_one_by_one_before_the_master() -> None:
+    found = replicated(watched=("a:6379",) * 3)
+    watches = {name: dataclasses.replace(watch, restart="new build") for name, watch in found.watches.items()}
+    servers = {**found.servers, "a:6379": dataclasses.replace(found.servers["a:6379"], restart="new build")}
+    assert actions(Group(servers, watches)) == [
+        ("restart", "s0:26379"),
+        ("restart", "s1:26379"),
+        ("restart", "s2:26379"),
+        ("failover", "b:6379"),
+        ("restart", "a:6379"),
+    ]
+
+
 def test_a_single_server_is_restarted_where_it_is() -> None:
     assert actions(group(Server("a:6379", restart="new build"))) == [("restart", "a:6379")]
 
