@@ -103,10 +103,12 @@ scope:
   type: str
   sample: hosts/cache1/redis
 summary:
-  description: What the server is taken for and why, its figures, and what C(MONITOR) cost.
+  description:
+    - What the server is taken for and why, its figures, what C(MONITOR) cost, and the hit ratio that the model expects
+      when nothing is changed (C(expected_hit_ratio)).
   returned: success
   type: dict
-  sample: {usage: cache, hit_ratio: 0.8141, maxmemory_mib: 8.0, policy: allkeys-lfu, recommendations: 2}
+  sample: {usage: cache, hit_ratio: 0.8141, expected_hit_ratio: 0.8163, maxmemory_mib: 8.0, policy: allkeys-lfu, recommendations: 2}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -55,7 +55,8 @@ class Scale:
     monitor_seconds: float = 12.0
     #: MONITOR ends when a PING takes this many times as long
     monitor_slower: float = 20.0
-    settle_seconds: float = 4.0
+    #: after a change the cache has to be filled again before it is looked at
+    settle_seconds: float = 8.0
     trials: tuple[Policy, ...] = ()
 
 
@@ -105,9 +106,10 @@ def tune(folder: Path, workload: Workload, seed: int, scale: Scale) -> Tuned:
                 predicted = math.nan if ratio is None else ratio
                 break
             else:
-                # What is left as it is, is expected to go on as it was seen.
+                # The advice is to leave it as it is: the model has an expectation of that too. What it predicted
+                # before its change was made counts more.
                 if math.isnan(predicted):
-                    predicted = advice.summary["hit_ratio"]
+                    predicted = advice.summary["expected_hit_ratio"] or math.nan
                 break
         with server.connect() as client:
             return Tuned(client.config("maxmemory*", "lfu*"), predicted, tuple(advised))

@@ -72,8 +72,9 @@ class Model:
         #: writes were refused while the sample was taken: MONITOR does not show them
         self.blind = int(facts.trace.get("oom_errors", 0)) > 0
         self.measured = self._measured()
-        size = facts.maxmemory or int(facts.limit_for(found.bytes * 2))
-        self.simulated = self._ask(current_policy(facts), size)
+        #: without a limit, everything that is used fits
+        self.present_size = facts.maxmemory or int(facts.limit_for(found.bytes * 2))
+        self.simulated = self._ask(current_policy(facts), self.present_size)
         self.error = 0.0 if self.blind else self.measured - self.simulated
 
     def hit_ratio(self, policy: Policy, maxmemory: int) -> float:
@@ -110,22 +111,33 @@ class Model:
         return sum(found.sizes[key] for key in seen if not found.absent[key]) / found.rate
 
 
-def recommend(facts: Facts, found: Accesses | None, verdict: Verdict) -> list[Recommendation]:
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What is advised, and the hit ratio that the model expects of the server as it is set (None: not judged)."""
+
+    recommendations: list[Recommendation]
+    expected_hit_ratio: float | None = None
+
+
+def judge(facts: Facts, found: Accesses | None, verdict: Verdict) -> Judged:
     """At most one recommendation about memory and eviction."""
     if facts.server.get("role") == "slave":
-        return [_refused(facts, verdict, "it is a replica: it keeps what its master keeps, so tune the master", "role")]
+        why = "it is a replica: it keeps what its master keeps, so tune the master"
+        return Judged([_refused(facts, verdict, why, "role")])
     if verdict.kind in ("store", "unknown"):
-        return _store(facts, verdict)
+        return Judged(_store(facts, verdict))
     if found is None or found.sampled_reads < ENOUGH_READS:
-        return _without_trace(facts, found, verdict)
+        return Judged(_without_trace(facts, found, verdict))
     model = Model(facts, found)
-    if not model.blind and not abs(model.error) <= MODEL_ERROR:
+    if model.blind:
+        return Judged(_cache(facts, model, verdict))
+    if not abs(model.error) <= MODEL_ERROR:
         why = (
             f"the model gives {model.simulated:.3f} for what is set now, {model.measured:.3f} was measured: "
             "record accesses for longer (monitor_seconds), or over a time when load is steady"
         )
-        return [_refused(facts, verdict, why)]
-    return _cache(facts, model, verdict)
+        return Judged([_refused(facts, verdict, why)])
+    return Judged(_cache(facts, model, verdict), model.hit_ratio(current_policy(facts), model.present_size))
 
 
 def _candidates(facts: Facts, verdict: Verdict) -> list[Policy]:

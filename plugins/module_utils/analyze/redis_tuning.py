@@ -70,7 +70,9 @@ def advise(stats: Mapping[str, t.Any], options: Options) -> Advice:
     if facts.trace.get("stopped"):
         warnings.append(f"MONITOR ended early: {facts.trace['stopped']}")
     verdict = judge(facts, found)
-    recommendations = [*redis_memory.recommend(facts, found, verdict), *redis_findings.findings(facts, verdict)]
+    memory = redis_memory.judge(facts, found, verdict)
+    recommendations = [*memory.recommendations, *redis_findings.findings(facts, verdict)]
+    expected = memory.expected_hit_ratio
     host_limit, told = facts.host_limit
     ratio = facts.hit_ratio
     return Advice(
@@ -86,6 +88,7 @@ def advise(stats: Mapping[str, t.Any], options: Options) -> Advice:
             "host_limit_reason": told,
             "policy": facts.policy,
             "hit_ratio": None if math.isnan(ratio) else round(ratio, 4),
+            "expected_hit_ratio": None if expected is None else round(expected, 4),
             "reads_per_second": round(facts.reads_per_second, 1),
             "refused_writes": facts.refused_writes,
             "trace": {
