@@ -62,7 +62,7 @@ def current_policy(facts: Facts) -> Policy:
 
 
 class Model:
-    """Asks the simulation, each question once; ratios are corrected by what it gets wrong about the present."""
+    """Asks the simulation, each question once; ``error`` is what it gets wrong about the present."""
 
     def __init__(self, facts: Facts, found: Accesses) -> None:
         self.facts = facts
@@ -78,8 +78,11 @@ class Model:
         self.error = 0.0 if self.blind else self.measured - self.simulated
 
     def hit_ratio(self, policy: Policy, maxmemory: int) -> float:
-        """What is to be expected of them."""
-        return min(1.0, max(0.0, self._ask(policy, maxmemory) + self.error))
+        """What is to be expected of them once the cache has settled.
+
+        It is not corrected by :attr:`error`: a cache that still fills after its last change does worse than it will.
+        """
+        return self._ask(policy, maxmemory)
 
     def _ask(self, policy: Policy, maxmemory: int) -> float:
         asked = (policy, maxmemory)
@@ -131,7 +134,7 @@ def judge(facts: Facts, found: Accesses | None, verdict: Verdict) -> Judged:
     model = Model(facts, found)
     if model.blind:
         return Judged(_cache(facts, model, verdict))
-    if not abs(model.error) <= MODEL_ERROR:
+    if math.isnan(model.error) or abs(model.error) > MODEL_ERROR:
         why = (
             f"the model gives {model.simulated:.3f} for what is set now, {model.measured:.3f} was measured: "
             "record accesses for longer (monitor_seconds), or over a time when load is steady"
