@@ -12,7 +12,7 @@ import base64
 import re
 import typing as t
 import urllib.parse
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 from simulator.errors import AwsError, ModelMismatch
 from simulator.wire import Answer, Call, _check_scalar, _require, _scalar, _writers

@@ -9,13 +9,13 @@ https://cloud.google.com/compute/docs/reference/rest/v1/backendServices (``cdnPo
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, differs, written
 from ansible_collections.frugal.cloud.plugins.module_utils.gcp import Gcp, GcpError
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
-Options: t.TypeAlias = "Mapping[str, t.Any]"
+Options: t.TypeAlias = "t.Mapping[str, t.Any]"
 
 COLLECTIONS = {"service": "backendServices", "bucket": "backendBuckets"}
 #: Google writes the same field in two ways.
@@ -87,7 +87,7 @@ OPTIONS: dict[str, _Dict] = {
                         },
                     },
                     "request_coalescing": {"type": "bool"},
-                    "bypass_headers": _TEXTS,
+                    "bypass_headers": {**_TEXTS, "no_log": False},
                     "cache_key": {
                         "type": "dict",
                         "no_log": False,
