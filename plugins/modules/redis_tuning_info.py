@@ -108,7 +108,7 @@ summary:
       when nothing is changed (C(expected_hit_ratio)).
   returned: success
   type: dict
-  sample: {usage: cache, hit_ratio: 0.8141, expected_hit_ratio: 0.8163, maxmemory_mib: 8.0, policy: allkeys-lfu, recommendations: 2}
+  sample: {usage: cache, hit_ratio: 0.8141, expected_hit_ratio: 0.8163, maxmemory_mib: 8.0, policy: allkeys-lfu}
 """
 
 from ansible.module_utils.basic import AnsibleModule
