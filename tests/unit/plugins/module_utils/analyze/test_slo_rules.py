@@ -268,9 +268,7 @@ declarations = st.fixed_dictionaries(
 
 
 @needs_promtool
-@settings(
-    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(declarations)
 def test_any_declaration_gives_rules_and_tests_that_promtool_accepts(
     tmp_path: pathlib.Path, declaration: dict[str, t.Any]
