@@ -55,10 +55,10 @@ def running(folder: Path, *settings: str) -> t.Iterator[Endpoint]:
         process.wait(10)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Endpoint]:
-    folder = tmp_path_factory.mktemp("redis")
-    with running(folder / "one", f"requirepass {SECRET}", f"user app on >{SECRET} ~* +get +ping") as where:
+# One for each test: ansible-test runs each in a process of its own, which ends before what the module shares is ended.
+@pytest.fixture
+def server(tmp_path: Path) -> t.Iterator[Endpoint]:
+    with running(tmp_path / "one", f"requirepass {SECRET}", f"user app on >{SECRET} ~* +get +ping") as where:
         yield dataclasses.replace(where, password=SECRET)
 
 
