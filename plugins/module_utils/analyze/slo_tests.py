@@ -237,7 +237,8 @@ class _Cases:
         if found is None:
             return None
         first, settled = found
-        quiet = max(begin, first - 2)
+        # Two steps before, for the way in which windows are cut; where the first bad slice pages at once, before it.
+        quiet = min(max(begin, first - 2), first - 1)
         return Case(
             f"everything is bad from {begin * self.step} s on",
             series(settled),
