@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 
 from ansible.module_utils.basic import env_fallback
 from ansible.module_utils.urls import Request, make_context
+from ansible_collections.frugal.cloud.plugins.module_utils.retry_after import asked_to_wait
 
 URL = "https://api.cloudflare.com/client/v4"
 
@@ -122,7 +123,7 @@ class Cloudflare:
                     return self._result(json.loads(answer.read()), about)
             except urllib.error.HTTPError as error:
                 if not last and (error.code == 429 or error.code >= 500):
-                    self._sleep(_asked_to_wait(error, pause))
+                    self._sleep(asked_to_wait(error.headers, pause))
                     continue
                 raise self._refused(error, about) from None
             except (OSError, http.client.HTTPException) as error:
@@ -155,11 +156,3 @@ def _said(answer: t.Any) -> str:
     errors = answer.get("errors") if isinstance(answer, Mapping) else None
     texts = [str(error.get("message", error)) if isinstance(error, Mapping) else str(error) for error in errors or ()]
     return "; ".join(" ".join(text.split()).rstrip(".") for text in texts) or "no reason given"
-
-
-def _asked_to_wait(error: urllib.error.HTTPError, default: float) -> float:
-    """Seconds that the answer asks to wait, at most a minute."""
-    try:
-        return min(60.0, float(error.headers["Retry-After"]))
-    except (KeyError, TypeError, ValueError):
-        return default

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
 
@@ -44,6 +44,24 @@ def result(changes: Sequence[Change]) -> _Dict:
             for change in changes
         ],
     }
+
+
+def carry_out(
+    changes: Sequence[Change], one: Callable[[Change], None], error: type[Exception], *, naming: bool = False
+) -> None:
+    """Do ``one`` for each change, in order.
+
+    :param naming: whether the sentences of ``one`` do not say yet which thing they are about.
+    :raises error: as ``one`` raised it; its sentence says in addition how many changes were made before.
+    """
+    for number, change in enumerate(changes):
+        try:
+            one(change)
+        except error as refused:
+            about = f"{change.about}: " if naming else ""
+            done = f"; {number} of {len(changes)} changes were made" if len(changes) > 1 else ""
+            refused.args = (f"{about}{refused}{done}", *refused.args[1:])
+            raise
 
 
 def differs(wanted: t.Any, found: t.Any) -> bool:

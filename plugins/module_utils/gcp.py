@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ansible.module_utils.basic import env_fallback
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
+from ansible_collections.frugal.cloud.plugins.module_utils.retry_after import asked_to_wait
 
 if t.TYPE_CHECKING:
     from google.auth.transport import requests as google_requests
@@ -156,7 +157,7 @@ class Gcp:
                 self._sleep(pause)
                 continue
             if answer.status_code in _AGAIN and not last:
-                self._sleep(_asked_to_wait(answer.headers.get("Retry-After"), pause))
+                self._sleep(asked_to_wait(answer.headers, pause))
                 continue
             return self._read(answer, about)
         raise AssertionError("the last attempt returns or raises")
@@ -209,10 +210,3 @@ class Gcp:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error.args[0] if error.args else error).split())
-
-
-def _asked_to_wait(said: str | None, default: float) -> float:
-    try:
-        return min(60.0, float(said or ""))
-    except ValueError:
-        return default

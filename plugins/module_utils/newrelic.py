@@ -21,6 +21,7 @@ import urllib.error
 from collections.abc import Callable, Sequence
 
 from ansible.module_utils.urls import Request, make_context
+from ansible_collections.frugal.cloud.plugins.module_utils.retry_after import asked_to_wait
 
 ENDPOINTS: dict[str, str] = {
     "us": "https://api.newrelic.com/graphql",
@@ -110,7 +111,7 @@ class NerdGraph:
                 if error.code in (401, 403):
                     raise self._refused(str(error.code)) from None
                 if not last and (error.code == 429 or (reading and error.code >= 500)):
-                    self._sleep(_asked_to_wait(error, wait))
+                    self._sleep(asked_to_wait(error.headers, wait))
                     continue
                 raise NewRelicError(f"New Relic at {self.endpoint} answered {error.code}: {error.reason}") from None
             except (OSError, ValueError, http.client.HTTPException) as error:
@@ -175,11 +176,3 @@ def document(kind: str, around: Sequence[str], operations: Sequence[Operation]) 
 def _class_of(error: _Dict) -> str:
     extensions = error.get("extensions") or {}
     return str(extensions.get("errorClass") or extensions.get("code") or "")
-
-
-def _asked_to_wait(error: urllib.error.HTTPError, default: float) -> float:
-    """Seconds that the answer asks to wait, at most a minute."""
-    try:
-        return min(60.0, float(error.headers["Retry-After"]))
-    except (KeyError, TypeError, ValueError):
-        return default

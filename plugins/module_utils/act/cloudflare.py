@@ -16,7 +16,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.cloudflare import Cloudflare, CloudflareError
-from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, differs, written
+from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, carry_out, differs, written
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
 Tiered: t.TypeAlias = "t.Literal['off', 'generic', 'smart']"
@@ -135,13 +135,11 @@ class Zone:
 
     def perform(self, changes: Sequence[Change]) -> None:
         """Carry them out in order. :raises CloudflareError: the sentence says how many were made before."""
-        for number, change in enumerate(changes):
-            method, path, body = change.request
-            try:
-                self._server.send(method, path, f"{change.about} of {self._name}", body)
-            except CloudflareError as error:
-                done = f"; {number} of {len(changes)} changes were made" if len(changes) > 1 else ""
-                raise CloudflareError(f"{error}{done}", error.status) from None
+        carry_out(changes, self._one, CloudflareError)
+
+    def _one(self, change: Change) -> None:
+        method, path, body = change.request
+        self._server.send(method, path, f"{change.about} of {self._name}", body)
 
     def _settings(self, wanted: Mapping[str, t.Any]) -> list[Change]:
         if not wanted:

@@ -14,7 +14,7 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws, AwsError
-from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, differs, written
+from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, carry_out, differs, written
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
 Options: t.TypeAlias = "Mapping[str, t.Any]"
@@ -307,12 +307,7 @@ class CloudFront:
 
     def perform(self, changes: Sequence[Change]) -> None:
         """Carry them out in order. :raises AwsError: the sentence says how many were made before."""
-        for number, change in enumerate(changes):
-            try:
-                self._one(change)
-            except AwsError as error:
-                done = f"; {number} of {len(changes)} changes were made" if len(changes) > 1 else ""
-                raise AwsError(f"{change.about}: {error}{done}", error.code) from error
+        carry_out(changes, self._one, AwsError, naming=True)
 
     def _one(self, change: Change) -> None:
         verb, *rest = change.request

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Sequence
 
-from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, differs, written
+from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, carry_out, differs, written
 from ansible_collections.frugal.cloud.plugins.module_utils.gcp import Gcp, GcpError
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
@@ -261,12 +261,7 @@ class Cdn:
 
     def perform(self, changes: Sequence[Change]) -> None:
         """Carry them out in order. :raises GcpError: the sentence says how many were made before."""
-        for number, change in enumerate(changes):
-            try:
-                self._one(change)
-            except GcpError as error:
-                done = f"; {number} of {len(changes)} changes were made" if len(changes) > 1 else ""
-                raise GcpError(f"{error}{done}", error.status) from None
+        carry_out(changes, self._one, GcpError)
 
     def _one(self, change: Change) -> None:
         verb, item, body = change.request
