@@ -3,8 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a cache did with the requests of its access logs, what it could have done, and what that costs.
 
-Works on the relation ``requests`` of an open DuckDB database. One pass over the logs makes a
-table of what was asked for; everything else is asked of that table.
+Works on the table ``urls`` that ``observe.access_logs`` has made of the logs in one pass.
 
 What could have been a hit is an upper bound: the second and later requests for one URL within
 the logs. Nobody knows from a log how long an answer was good.
@@ -34,8 +33,6 @@ COMPRESSIBLE = (
     "regexp_matches(content_type, '^text/|[/+](json|xml)$|javascript|^application/(wasm|vnd.ms-fontobject|x-font-ttf)$"
     "|^font/(ttf|otf)$|^image/(svg\\+xml|x-icon|vnd.microsoft.icon)$')"
 )
-#: CloudFront compresses answers of 1,000 to 10,000,000 bytes; smaller ones do not gain.
-SMALLEST_COMPRESSED = 1000
 #: Content that is the same for everybody by its nature: type, or the path's extension where no type is logged.
 STATIC = (
     "(regexp_matches(content_type, '^(image|font|audio|video)/|^text/css|javascript|^application/(wasm|pdf|zip)$') OR "
@@ -110,24 +107,6 @@ def ignored_pattern(patterns: Sequence[str]) -> str:
 
 
 def _prepare(database: duckdb.DuckDBPyConnection, question: Question) -> None:
-    database.execute(
-        f"""
-        CREATE OR REPLACE TABLE urls AS
-        SELECT host, path, query, cache, coalesce(content_type, '') AS content_type,
-            method IN ('GET', 'HEAD') AND status IN (200, 203, 204, 206, 300, 301, 304, 308, 404, 410) AS storable,
-            coalesce(reason, '') AS reason,
-            count(*) AS requests, sum(coalesce(bytes, 0)) AS bytes,
-            sum(CASE WHEN cache = 'hit' THEN 0 ELSE coalesce(origin_bytes, bytes, 0) END) AS origin_bytes,
-            count(*) FILTER (compressed IS FALSE AND status = 200 AND bytes >= {SMALLEST_COMPRESSED}) AS plain,
-            coalesce(sum(bytes) FILTER (compressed IS FALSE AND status = 200 AND bytes >= {SMALLEST_COMPRESSED}), 0)
-                AS plain_bytes,
-            coalesce(sum(bytes) FILTER (compressed), 0) AS packed_bytes,
-            coalesce(sum(bytes * ratio) FILTER (ratio > 0), 0) AS unpacked_bytes,
-            coalesce(sum(bytes) FILTER (ratio > 0), 0) AS measured_bytes,
-            min(time) AS first_time, max(time) AS last_time
-        FROM requests GROUP BY ALL
-        """
-    )
     database.execute(
         """
         CREATE OR REPLACE TABLE queries AS

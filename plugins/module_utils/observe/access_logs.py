@@ -251,7 +251,7 @@ FORMATS: dict[str, Format] = {
         "f.uri IS NOT NULL AND try_cast(f.status AS INTEGER) IS NOT NULL",
     ),
 }
-#: Columns of the relation, in their order.
+#: What every format has of a line.
 COLUMNS = (
     "time",
     "host",
@@ -307,9 +307,30 @@ def _cloudfront(fields: Sequence[str]) -> Format:
     )
 
 
+#: CloudFront compresses answers of 1,000 to 10,000,000 bytes; smaller ones do not gain.
+SMALLEST_COMPRESSED = 1000
+_PLAIN = f"compressed IS FALSE AND status = 200 AND bytes >= {SMALLEST_COMPRESSED}"
+#: What was asked for, each URL once for each outcome, kind of content and reason. ``storable``: method and status let
+#: it be kept. Bytes that left uncompressed, compressed, and, of those with a known ratio, before and after.
+_TABLE = f"""
+CREATE OR REPLACE TABLE urls AS
+SELECT good, host, path, query, cache, coalesce(content_type, '') AS content_type,
+    method IN ('GET', 'HEAD') AND status IN (200, 203, 204, 206, 300, 301, 304, 308, 404, 410) AS storable,
+    coalesce(reason, '') AS reason,
+    count(*) AS requests, sum(coalesce(bytes, 0)) AS bytes,
+    sum(CASE WHEN cache = 'hit' THEN 0 ELSE coalesce(origin_bytes, bytes, 0) END) AS origin_bytes,
+    count(*) FILTER ({_PLAIN}) AS plain, coalesce(sum(bytes) FILTER ({_PLAIN}), 0) AS plain_bytes,
+    coalesce(sum(bytes) FILTER (compressed), 0) AS packed_bytes,
+    coalesce(sum(bytes * ratio) FILTER (ratio > 0), 0) AS unpacked_bytes,
+    coalesce(sum(bytes) FILTER (ratio > 0), 0) AS measured_bytes,
+    min(time) AS first_time, max(time) AS last_time
+FROM ({{lines}}) GROUP BY ALL
+"""
+
+
 @dataclasses.dataclass(frozen=True)
 class Logs:
-    """An open database with the view ``requests`` (:data:`COLUMNS`), and what it was made of."""
+    """An open database with the table ``urls``, what it was made of, and how many lines are no requests."""
 
     database: duckdb.DuckDBPyConnection
     files: Sequence[str]
@@ -318,7 +339,7 @@ class Logs:
 
 @contextlib.contextmanager
 def open_logs(sources: Sequence[Source], folder: str, memory_limit: str = "1GB", threads: int = 0) -> Iterator[Logs]:
-    """Open logs as a relation; what does not fit into ``memory_limit`` goes into ``folder`` for the time.
+    """Make a table of what was asked for, in one pass; ``folder`` takes what does not fit into ``memory_limit``.
 
     :raises LogsError: a path without files, a file that is not what its format says.
     """
@@ -340,14 +361,12 @@ def open_logs(sources: Sequence[Source], folder: str, memory_limit: str = "1GB",
             found = _files(source)
             files += found
             selects += [_select(form, names) for form, names in _alike(source.format, found)]
-        columns = ", ".join(COLUMNS)
-        database.execute(f"CREATE OR REPLACE VIEW lines AS SELECT {columns}, good FROM ({' UNION ALL '.join(selects)})")
-        database.execute(f"CREATE OR REPLACE VIEW requests AS SELECT {columns} FROM lines WHERE good")
         try:
-            good, bad = _counted(database)
+            database.execute(_TABLE.format(lines=" UNION ALL ".join(selects)))
+            bad = _taken_out(database)
         except deps_duckdb.Error as error:
             raise LogsError(f"the logs cannot be read: {_first_line(error)}") from None
-        if not good:
+        if database.execute("SELECT 1 FROM urls LIMIT 1").fetchone() is None:
             raise LogsError(
                 f"none of the {bad} lines of {files[0]}{' and others' if len(files) > 1 else ''} is a request of "
                 f"format {sources[0].format}: choose the format that they have"
@@ -357,9 +376,11 @@ def open_logs(sources: Sequence[Source], folder: str, memory_limit: str = "1GB",
         database.close()
 
 
-def _counted(database: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    found = database.execute("SELECT count(*) FILTER (good), count(*) FILTER (NOT good) FROM lines").fetchone()
-    return found if found else (0, 0)
+def _taken_out(database: duckdb.DuckDBPyConnection) -> int:
+    """How many lines are no requests; the table has only requests afterwards."""
+    found = database.execute("SELECT coalesce(sum(requests), 0)::BIGINT FROM urls WHERE NOT good").fetchone()
+    database.execute("DELETE FROM urls WHERE NOT good")
+    return int(found[0]) if found else 0
 
 
 def _files(source: Source) -> list[str]:
