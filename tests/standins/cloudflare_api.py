@@ -14,16 +14,15 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import dataclasses
-import http.server
-import json
 import re
-import threading
 import types
 import typing as t
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import typing_extensions
+from ansible_collections.frugal.cloud.tests.standins.serving import Reply, Request
+from ansible_collections.frugal.cloud.tests.standins.serving import serving as serving_http
 from cloudflare._types import SequenceNotStr
 from cloudflare.types.argo.tiered_caching_edit_params import TieredCachingEditParams
 from cloudflare.types.cache.cache_purge_params import CachePurgeParams
@@ -208,63 +207,28 @@ class Account:
 def serving(account: Account) -> Iterator[str]:
     """The stand-in on a free port; the address to give as ``api_url``."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        """Everything below /client/v4."""
+    def reply(request: Request) -> Reply:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return _reply(403, "Authentication error")
+        if account.busy:
+            account.busy -= 1
+            return _reply(429, "Rate limited", {"Retry-After": "0"})
+        if not request.path.startswith("/client/v4/"):
+            return _reply(404, "not found")
+        path, query = request.path.removeprefix("/client/v4"), urllib.parse.parse_qs(request.query)
+        try:
+            return _reply(*account.answer(request.method, path, query, request.json()))
+        except (BadRequest, ValueError, KeyError, TypeError) as error:
+            return _reply(400, f"{type(error).__name__}: {error}")
 
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
+    with serving_http(reply) as url:
+        yield f"{url}/client/v4"
 
-        def handle_any(self) -> None:
-            url = urllib.parse.urlsplit(self.path)
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                self._respond(403, "Authentication error")
-            elif account.busy:
-                account.busy -= 1
-                self._respond(429, "Rate limited", {"Retry-After": "0"})
-            elif not url.path.startswith("/client/v4/"):
-                self._respond(404, "not found")
-            else:
-                path = url.path.removeprefix("/client/v4")
-                try:
-                    body = json.loads(raw) if raw else None
-                    status, found = account.answer(self.command, path, urllib.parse.parse_qs(url.query), body)
-                except (BadRequest, ValueError, KeyError, TypeError) as error:
-                    status, found = 400, f"{type(error).__name__}: {error}"
-                self._respond(status, found)
 
-        def do_GET(self) -> None:
-            self.handle_any()
-
-        def do_PUT(self) -> None:
-            self.handle_any()
-
-        def do_PATCH(self) -> None:
-            self.handle_any()
-
-        def do_POST(self) -> None:
-            self.handle_any()
-
-        def _respond(self, status: int, found: t.Any, headers: dict[str, str] | None = None) -> None:
-            good = status == 200
-            errors = [] if good else [{"code": 1000 + status, "message": found}]
-            answer = {"success": good, "errors": errors, "messages": [], "result": found if good else None}
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data))}.items():
-                self.send_header(name, value)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *arguments: t.Any) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/client/v4"
-    finally:
-        server.shutdown()
-        server.server_close()
+def _reply(status: int, found: t.Any, headers: Mapping[str, str] | None = None) -> Reply:
+    """As Cloudflare wraps results and errors."""
+    good = status == 200
+    errors = [] if good else [{"code": 1000 + status, "message": found}]
+    return Reply(
+        status, {"success": good, "errors": errors, "messages": [], "result": found if good else None}, headers or {}
+    )

@@ -16,15 +16,16 @@ import base64
 import contextlib
 import dataclasses
 import functools
-import http.server
 import importlib.util
 import json
 import re
-import threading
 import typing as t
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from ansible_collections.frugal.cloud.tests.standins.serving import Reply, Request
+from ansible_collections.frugal.cloud.tests.standins.serving import serving as serving_http
 
 _Dict = dict[str, t.Any]
 TOKEN = "ya29.the-token-of-the-tests"
@@ -227,56 +228,22 @@ def _merge(found: _Dict, given: _Dict) -> None:
 
 @contextlib.contextmanager
 def serving(google: Google) -> Iterator[str]:
-    """The stand-in on a free port; the address to give as ``base_url``."""
+    """All of Google's APIs at one address; it is what to give as ``base_url``."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        """All of Google's APIs at one address."""
+    def reply(request: Request) -> Reply:
+        try:
+            if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+                raise Refused(401, "Request had invalid authentication credentials.")
+            if google.busy:
+                google.busy -= 1
+                raise Refused(503, "The service is currently unavailable.")
+            query = dict(urllib.parse.parse_qsl(request.query, keep_blank_values=True))
+            return Reply(200, google.answer(request.method, request.path, query, request.json()))
+        except Refused as error:
+            return Reply(error.status, {"error": {"code": error.status, "message": str(error)}})
 
-        protocol_version = "HTTP/1.1"
-        # Headers and body in one packet: two would wait for each other.
-        wbufsize = -1
-
-        def handle_any(self) -> None:
-            url = urllib.parse.urlsplit(self.path)
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            try:
-                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                    raise Refused(401, "Request had invalid authentication credentials.")
-                if google.busy:
-                    google.busy -= 1
-                    raise Refused(503, "The service is currently unavailable.")
-                query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
-                self._respond(200, google.answer(self.command, url.path, query, json.loads(raw) if raw else None))
-            except Refused as error:
-                self._respond(error.status, {"error": {"code": error.status, "message": str(error)}})
-
-        def do_GET(self) -> None:
-            self.handle_any()
-
-        def do_PATCH(self) -> None:
-            self.handle_any()
-
-        def do_POST(self) -> None:
-            self.handle_any()
-
-        def _respond(self, status: int, answer: _Dict) -> None:
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *arguments: t.Any) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving_http(reply) as url:
+        yield url
 
 
 def cdn_project(project: str = "shop") -> Google:

@@ -22,14 +22,14 @@ import base64
 import contextlib
 import dataclasses
 import functools
-import http.server
-import json
 import threading
 import time
 import typing as t
 from collections.abc import Iterator
 
 import graphql
+from ansible_collections.frugal.cloud.tests.standins.serving import Reply, Request
+from ansible_collections.frugal.cloud.tests.standins.serving import serving as serving_http
 
 _Dict = dict[str, t.Any]
 KEY = "NRAK-THE-KEY-OF-THE-TESTS"
@@ -486,53 +486,25 @@ class _Root:
 
 @contextlib.contextmanager
 def serving(new_relic: NewRelic) -> Iterator[str]:
-    """The stand-in on a free port; its address."""
+    """The stand-in on a free port; its address. It knows POST /graphql, and nothing else."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        """POST /graphql, and nothing else."""
+    def reply(request: Request) -> Reply:
+        wanted = ("POST", "/graphql", "application/json")
+        if (request.method, request.path, request.headers.get("Content-Type")) != wanted:
+            return Reply(404, {"message": "not found"})
+        if request.headers.get("API-Key") != KEY:
+            return Reply(401, {"errors": [{"message": "Invalid API key"}]})
+        if new_relic.broken:
+            new_relic.broken -= 1
+            return Reply(500, {"message": "oops"})
+        if new_relic.busy:
+            new_relic.busy -= 1
+            return Reply(429, {"message": "too many requests"}, {"Retry-After": "0"})
+        if new_relic.busy_in_200:
+            new_relic.busy_in_200 -= 1
+            error = {"message": "Too many requests", "extensions": {"errorClass": "TOO_MANY_REQUESTS"}}
+            return Reply(200, {"data": None, "errors": [error]})
+        return Reply(200, new_relic.answer(request.json()))
 
-        protocol_version = "HTTP/1.1"
-        # Headers and body in one packet: two would wait for each other.
-        wbufsize = -1
-
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.path != "/graphql" or self.headers.get("Content-Type") != "application/json":
-                self._respond(404, {"message": "not found"})
-            elif self.headers.get("API-Key") != KEY:
-                self._respond(401, {"errors": [{"message": "Invalid API key"}]})
-            elif new_relic.broken:
-                new_relic.broken -= 1
-                self._respond(500, {"message": "oops"})
-            elif new_relic.busy:
-                new_relic.busy -= 1
-                self._respond(429, {"message": "too many requests"}, {"Retry-After": "0"})
-            elif new_relic.busy_in_200:
-                new_relic.busy_in_200 -= 1
-                error = {"message": "Too many requests", "extensions": {"errorClass": "TOO_MANY_REQUESTS"}}
-                self._respond(200, {"data": None, "errors": [error]})
-            else:
-                self._respond(200, new_relic.answer(json.loads(raw)))
-
-        def _respond(self, status: int, answer: _Dict, headers: dict[str, str] | None = None) -> None:
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            for name, value in {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(data)),
-                **(headers or {}),
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *arguments: t.Any) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/graphql"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving_http(reply) as url:
+        yield f"{url}/graphql"
