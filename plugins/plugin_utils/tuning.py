@@ -9,6 +9,7 @@ the ledger stay on the controller, where the libraries and the approvals are.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import datetime
 import re
@@ -115,9 +116,9 @@ class HostAction(FollowingAction):
             raise HostModuleError(str(result.get("msg", f"{name} failed without a message")))
         return result
 
+    @abc.abstractmethod
     def work(self) -> dict[str, t.Any]:
         """What the plugin is for; returns the task's result."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,12 +139,12 @@ class AdvisingAction(HostAction):
 
     shared_options = ADVICE_OPTIONS
 
+    @abc.abstractmethod
     def advise(self) -> Advice:
         """Read the service by modules (:meth:`call`) and analyse what they return.
 
         :raises HostModuleError: when it cannot be read.
         """
-        raise NotImplementedError
 
     def work(self) -> dict[str, t.Any]:
         """Advise, and keep the recommendations in a file where there is a folder for it."""
@@ -182,22 +183,22 @@ class TuningAction(HostAction):
     kinds: t.ClassVar[tuple[str, ...]]
     shared_options = TUNING_OPTIONS
 
+    @abc.abstractmethod
     def read(self, actions: Sequence[PlannedAction]) -> Mapping[str, Settings]:
         """The settings that each action changes, as they are now, by action id; None: not set.
 
         :raises HostModuleError: when the service cannot be read.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def write(self, action: PlannedAction, values: Settings) -> str:
         """Set all of ``values`` on the host, or none; returns why not, in one sentence."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def checks(
         self, actions: Sequence[PlannedAction], begun: Mapping[str, datetime.datetime]
     ) -> Mapping[str, Sequence[Check]]:
         """How the service does since each action, against ``evidence["measured"]``, by action id."""
-        raise NotImplementedError
 
     def work(self) -> dict[str, t.Any]:
         """Run the stage."""
