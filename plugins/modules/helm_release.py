@@ -24,62 +24,12 @@ requirements:
   - PyYAML on the host
   - collection kubernetes.core
 extends_documentation_fragment:
+  - frugal.cloud.helm
   - frugal.cloud.attributes
 seealso:
   - module: frugal.cloud.helm_release_info
   - module: kubernetes.core.helm
 options:
-  name:
-    description: Name of the release.
-    type: str
-    required: true
-  namespace:
-    description: Namespace of the release.
-    type: str
-    required: true
-  state:
-    description: What is wanted of the release.
-    type: str
-    choices: [present, absent]
-    default: present
-  chart:
-    description: Path of the chart's archive (C(.tgz)) on the host. Needed where O(state=present).
-    type: path
-  version:
-    description: The version that the archive must hold. It is not compared where it is not set.
-    type: str
-  checksum:
-    description: What the archive must have, as C(sha256:) and 64 hexadecimal digits. Needed with O(chart).
-    type: str
-  values:
-    description: Values over the chart's own.
-    type: dict
-    default: {}
-  secret_values:
-    description:
-      - Values over O(values) that no result, diff, message or log shows, wherever a template puts them.
-      - Helm keeps them with the release, in a Secret of its namespace. Rather let a chart name a Secret that exists.
-    type: dict
-    default: {}
-  hidden:
-    description: Texts that no result, diff, message or log shows, such as a password inside of O(values).
-    type: list
-    elements: str
-    default: []
-  skip_crds:
-    description: Leave out the definitions of resources (CRDs) that the chart brings.
-    type: bool
-    default: false
-  kubeconfig:
-    description: Path of the kubeconfig on the host. Where it is not set, E(KUBECONFIG) or C(~/.kube/config).
-    type: path
-  context:
-    description: Context of the kubeconfig; the current one where it is not set.
-    type: str
-  helm:
-    description: The program C(helm), a name or a path.
-    type: path
-    default: helm
   create_namespace:
     description: Make the namespace where it is not there. It stays when the release goes.
     type: bool
