@@ -69,3 +69,31 @@ options:
     type: float
     default: 1.0
 """
+
+    QUERY_CACHE = r"""
+options:
+  cache_host:
+    description: Address of the query cache.
+    type: str
+    default: 127.0.0.1
+  cache_port:
+    description: Port of the query cache.
+    type: int
+    default: 9999
+  cache_user:
+    description: One of the users of the query cache, to read its counters.
+    type: str
+    default: ""
+  cache_password:
+    description: The password of O(cache_user).
+    type: str
+    default: ""
+  cache_db:
+    description: The database of the query cache.
+    type: str
+    default: postgres
+  observe_seconds:
+    description: How long counters are watched, in seconds.
+    type: float
+    default: 5.0
+"""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """``DOCUMENTATION`` is the connection, ``READING`` says how much is read."""
+    """``DOCUMENTATION`` is the connection, ``READING`` says how much is read, ``NODES`` how several are reached."""
 
     DOCUMENTATION = r"""
 options:
@@ -98,4 +98,31 @@ options:
     description: How many accesses the sample has, at most.
     type: int
     default: 150000
+"""
+
+    NODES = r"""
+options:
+  login_user:
+    description: User who may administer the nodes.
+    type: str
+  login_password:
+    description: Password of that user.
+    type: str
+  tls:
+    description: Connect with TLS.
+    type: bool
+    default: false
+  validate_certs:
+    description: Whether the nodes' certificates have to be valid for their addresses.
+    type: bool
+    default: true
+  ca_certs:
+    description: File of the authority that signed them, on the host. The system's own by default.
+    type: path
+  client_cert_file:
+    description: Certificate of the client.
+    type: path
+  client_key_file:
+    description: Key of O(client_cert_file).
+    type: path
 """

@@ -16,35 +16,11 @@ description:
   - Reads pgpool-II's counters of its cache (C(SHOW POOL_CACHE)) twice.
   - Needs C(psql) and nothing but Python 3.9 on the host.
 extends_documentation_fragment:
+  - frugal.cloud.postgres.query_cache
   - frugal.cloud.attributes.info
 attributes:
   platform:
     description: Where it runs - on a host with psql that reaches the cache.
-options:
-  cache_host:
-    description: Address of the query cache.
-    type: str
-    default: 127.0.0.1
-  cache_port:
-    description: Port of the query cache.
-    type: int
-    default: 9999
-  cache_user:
-    description: One of the users of the query cache, to read its counters.
-    type: str
-    default: ""
-  cache_password:
-    description: The password of O(cache_user).
-    type: str
-    default: ""
-  cache_db:
-    description: The database of the query cache.
-    type: str
-    default: postgres
-  observe_seconds:
-    description: How long counters are watched, in seconds.
-    type: float
-    default: 5.0
 """
 
 EXAMPLES = r"""

@@ -17,35 +17,11 @@ description:
     (M(frugal.cloud.query_cache_config)). What somebody else has changed since the plan stays as it is.
   - To verify, the cache's counters are watched and its hit ratio is compared with what was predicted.
 extends_documentation_fragment:
+  - frugal.cloud.postgres.query_cache
   - frugal.cloud.attributes
   - frugal.cloud.ledger
   - frugal.cloud.tuning
   - frugal.cloud.slo_gate
-options:
-  cache_host:
-    description: Address of the query cache.
-    type: str
-    default: 127.0.0.1
-  cache_port:
-    description: Port of the query cache.
-    type: int
-    default: 9999
-  cache_user:
-    description: One of the users of the query cache, to read its counters.
-    type: str
-    default: ""
-  cache_password:
-    description: The password of O(cache_user).
-    type: str
-    default: ""
-  cache_db:
-    description: The database of the query cache.
-    type: str
-    default: postgres
-  observe_seconds:
-    description: How long counters are watched, in seconds.
-    type: float
-    default: 5.0
 """
 
 EXAMPLES = r"""

@@ -20,6 +20,7 @@ description:
   - Needs Python 3.9 and C(redis-cli) on the host.
 extends_documentation_fragment:
   - frugal.cloud.attributes
+  - frugal.cloud.redis.nodes
 attributes:
   platform:
     description: Where it runs - on a host that reaches all nodes.
@@ -39,29 +40,6 @@ options:
     description: How many backups are kept, the new one included.
     type: int
     default: 7
-  login_user:
-    description: User who may administer the nodes.
-    type: str
-  login_password:
-    description: Password of that user.
-    type: str
-  tls:
-    description: Connect with TLS.
-    type: bool
-    default: false
-  validate_certs:
-    description: Whether the nodes' certificates have to be valid for their addresses.
-    type: bool
-    default: true
-  ca_certs:
-    description: File of the authority that signed them, on the host. The system's own by default.
-    type: path
-  client_cert_file:
-    description: Certificate of the client.
-    type: path
-  client_key_file:
-    description: Key of O(client_cert_file).
-    type: path
   timeout:
     description: How long one answer may take, in seconds.
     type: float

@@ -22,6 +22,7 @@ description:
   - Runs on one host that reaches all servers and needs nothing but Python 3.9 there. Redis 7.0 or later.
 extends_documentation_fragment:
   - frugal.cloud.attributes
+  - frugal.cloud.redis.nodes
 attributes:
   platform:
     description: Where it runs - on one host that reaches all servers.
@@ -100,29 +101,6 @@ options:
     description: How long a server may take to come back and load its data, in seconds.
     type: float
     default: 120
-  login_user:
-    description: User who may administer the servers.
-    type: str
-  login_password:
-    description: Password of that user.
-    type: str
-  tls:
-    description: Connect with TLS.
-    type: bool
-    default: false
-  validate_certs:
-    description: Whether the servers' certificates have to be valid for their addresses.
-    type: bool
-    default: true
-  ca_certs:
-    description: File of the authority that signed them, on the host. The system's own by default.
-    type: path
-  client_cert_file:
-    description: Certificate of the client.
-    type: path
-  client_key_file:
-    description: Key of O(client_cert_file).
-    type: path
   timeout:
     description: How long one answer may take, in seconds.
     type: float
