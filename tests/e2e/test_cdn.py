@@ -127,3 +127,25 @@ def test_cloudfront() -> None:
         assert (again["changed"], again["changes"]) == (False, [])
         refused, _output = run("cloudfront_cache", {**wanted, "distributions": [{"id": "E1"}]})
         assert refused["msg"] == "distributions has 'E1', which account 111111111111 does not have"
+
+
+def test_access_logs(tmp_path: Path) -> None:
+    """Two requests for one page with campaign parameters of their own, a private one, and a line that is cut off."""
+    shown = {"host": "shop.example.com", "method": "GET", "status": 200, "bytes": 2000, "cache_control": "max-age=60"}
+    lines: list[_Dict] = [
+        {**shown, "uri": f"/p/1?utm_source={n}", "time": 1_767_225_600, "cache": "MISS"} for n in (1, 2)
+    ]
+    lines.append({**shown, "uri": "/account", "time": 1_767_225_601, "cache": "BYPASS", "cache_control": "private"})
+    log = tmp_path / "access.log"
+    log.write_text("\n".join(json.dumps(line) for line in lines) + '\n{"uri": "/p')
+    found, _output = run("cdn_info", {"logs": [{"format": "nginx", "paths": [str(log)]}], "origin_price_gib": 0.09})
+    assert (found["changed"], found["summary"]["requests"], found["unreadable_lines"]) == (False, 3, 1)
+    assert {row["reason"]: row["possible_hits"] for row in found["not_cached"]} == {
+        "tracking_parameters": 1,
+        "forbidden": 0,
+    }
+    assert found["money"]["why"].startswith("the logs cover 0.0 h")
+    refused, _output = run("cdn_info", {"logs": [{"format": "cloudflare", "paths": [str(log)]}]})
+    assert "is a request of format cloudflare: choose the format that they have" in refused["msg"]
+    wrong, _output = run("cdn_info", {"logs": [{"format": "nginx", "paths": [str(log)]}], "compression_ratio": 0.5})
+    assert wrong["msg"].startswith("compression_ratio is 0.5: give size before")
