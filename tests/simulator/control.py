@@ -10,7 +10,7 @@ import pathlib
 import typing as t
 import urllib.parse
 
-from simulator import truth
+from simulator import bills, truth
 from simulator.errors import AwsError, EstateError
 from simulator.state import Cloud
 from simulator.wire import Answer, iso_time, parse_time
@@ -48,6 +48,7 @@ class Control:
             ("GET", "/simulator/faults"): self._faults,
             ("POST", "/simulator/faults"): self._faults,
             ("GET", "/simulator/truth"): self._truth,
+            ("POST", "/simulator/bills"): self._bills,
         }.get((method, path))
         if handler is None:
             return _json(404, {"error": f"there is no {method} {path}"})
@@ -87,6 +88,19 @@ class Control:
         if start >= end:
             raise EstateError("start must be before end")
         return truth.report(self.cloud, start, end)
+
+    def _bills(self, given: _Dict) -> _Dict:
+        """Leave the bills of the last months in a folder, as the providers' exports do."""
+        unknown = sorted(set(given) - {"folder", "months"})
+        if unknown or "folder" not in given:
+            raise EstateError(f"bills take folder and months, not {unknown[0]!r}" if unknown else "folder is missing")
+        folder, months, now = pathlib.Path(given["folder"]), int(given.get("months", 3)), self.cloud.clock.now()
+        aws = bills.write_focus(self.cloud, folder / "aws", months, now)
+        google = []
+        if self.cloud.projects:
+            began = self.cloud.started
+            google = bills.write_export(self.cloud.projects, self.cloud.seed, began, folder / "gcp", months, now)
+        return {"aws": [str(path) for path in aws], "gcp": [str(path) for path in google]}
 
 
 def _json(status: int, value: _Dict) -> Answer:

@@ -56,6 +56,15 @@ class FamilyCoverage:
     planned: float = 0.0
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Use:
+    """A part of what runs that a commitment covers: the index of what runs, USD/hour at list price."""
+
+    index: int
+    commitment_id: str
+    list_price: float
+
+
 @dataclasses.dataclass(slots=True)
 class Coverage:
     """USD/hour: what runs at list price, what of it commitments cover, what they cost and are used for."""
@@ -68,6 +77,7 @@ class Coverage:
     reserved_cost: float = 0.0
     reserved_list: float = 0.0
     by_family: dict[str, FamilyCoverage] = dataclasses.field(default_factory=dict)
+    uses: list[Use] = dataclasses.field(default_factory=list)
 
     @property
     def effective(self) -> float:
@@ -87,7 +97,7 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
     for index, one in enumerate(running):
         result.by_family.setdefault(one.family, FamilyCoverage()).total += left[index]
 
-    def cover(indices: t.Iterable[int], budget_list: float, reserved: bool) -> float:
+    def cover(commitment_id: str, indices: t.Iterable[int], budget_list: float, reserved: bool) -> float:
         used = 0.0
         for index in indices:
             if not running[index].covered_by_commitments:
@@ -97,6 +107,7 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
                 continue
             left[index] -= piece
             used += piece
+            result.uses.append(Use(index, commitment_id, piece))
             family = result.by_family[running[index].family]
             if reserved:
                 family.reserved += piece
@@ -110,7 +121,7 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
         family = reservation.instance_type.partition(".")[0]
         worth = (prices.on_demand(reservation.instance_type) or 0.0) * reservation.count
         chosen = [i for i, one in enumerate(running) if one.family == family and one.region == reservation.region]
-        result.reserved_list += cover(chosen, worth, True)
+        result.reserved_list += cover(reservation.reservation_id, chosen, worth, True)
         result.reserved_cost += worth * (1 - prices.COMMITMENT_DISCOUNT)
     for kind in ("EC2Instance", "Compute"):
         for plan in account.savings_plans:
@@ -121,7 +132,7 @@ def coverage(account: Account, running: t.Sequence[Running], now: float) -> Cove
                 for i, one in enumerate(running)
                 if kind == "Compute" or (one.family == plan.family and one.region == plan.region)
             ]
-            covered = cover(chosen, plan.commitment / (1 - prices.COMMITMENT_DISCOUNT), False)
+            covered = cover(plan.plan_id, chosen, plan.commitment / (1 - prices.COMMITMENT_DISCOUNT), False)
             result.plans_committed += plan.commitment
             result.plans_used += covered * (1 - prices.COMMITMENT_DISCOUNT)
             result.plans_covered_list += covered

@@ -14,7 +14,7 @@ import typing as t
 
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
-from simulator import catalog, cloudfront, lifecycle
+from simulator import bills, catalog, cloudfront, gcp, lifecycle
 from simulator.clock import Clock
 from simulator.errors import EstateError
 from simulator.faults import Faults
@@ -282,8 +282,9 @@ _ACCOUNT_KEYS = (
     "reservations",
     "compute_optimizer",
     "distributions",
+    "services",
 )
-_ESTATE_KEYS = ("now", "seed", "delays", "faults", "vcpu_speed", "usage", "accounts", "description")
+_ESTATE_KEYS = ("now", "seed", "delays", "faults", "vcpu_speed", "usage", "accounts", "projects", "description")
 
 #: Tags that the real tools put on what they manage.
 MANAGER_TAGS: dict[str, dict[str, str]] = {
@@ -329,11 +330,14 @@ class EstateBuilder:
         accounts = self.description.get("accounts")
         if not accounts:
             raise EstateError("the estate has no accounts")
+        today = datetime.datetime.fromtimestamp(self.now, datetime.UTC).date()
         for one in accounts:
-            self._account(one)
+            self._account(one, today)
+        for one in self.description.get("projects", []):
+            gcp.add_project(self.cloud, one, today)
         return self.cloud
 
-    def _account(self, one: _Dict) -> None:
+    def _account(self, one: _Dict, today: datetime.date) -> None:
         _check_keys("account", one, _ACCOUNT_KEYS)
         name = str(one.get("id", ""))
         if len(name) != 12 or not name.isdigit():
@@ -358,6 +362,8 @@ class EstateBuilder:
                 if not distribution.get(key):
                     raise EstateError(f"{where}: {key} is missing")
             cloudfront.add_distribution(account, distribution)
+        for other in one.get("services", []):
+            account.services.append(bills.service(f"account {name} service", other, today))
         for region_name, content in one.get("regions", {}).items():
             _check_keys(f"account {name} region {region_name}", content, _REGION_KEYS)
             self._region(account.region(region_name), content)

@@ -74,6 +74,10 @@ class Simulator:
         query = {key: str(value) for key, value in (("start", start), ("end", end)) if value is not None}
         return self.control("GET", f"truth?{urllib.parse.urlencode(query)}")
 
+    def bills(self, folder: str | pathlib.Path, months: int = 3) -> _Dict:
+        """Write the bills of the last ``months`` below ``folder``; paths by provider."""
+        return self.control("POST", "bills", {"folder": str(folder), "months": months})
+
     @staticmethod
     def credentials(account: str) -> dict[str, str]:
         """Credentials of an account of the estate: any key that holds its 12 digits."""

@@ -269,6 +269,8 @@ class Account:
     compute_optimizer: bool = False
     #: what simulator.cloudfront keeps of it
     cloudfront: t.Any = None
+    #: other services that it pays for (simulator.bills.Service)
+    services: list[t.Any] = dataclasses.field(default_factory=list)
 
     def region(self, name: str) -> Region:
         """The region, empty where the estate puts nothing into it."""
@@ -305,7 +307,10 @@ class Cloud:
         self.faults = faults
         self.agenda = Agenda()
         self.delays = Delays()
+        self.seed = seed
         self.accounts: dict[str, Account] = {}
+        #: projects of Google Cloud (simulator.bills.Project)
+        self.projects: list[t.Any] = []
         self.credentials: dict[str, Credentials] = {}
         self.cache = PeriodCache()
         self.vcpu_speed: dict[str, float] = {}

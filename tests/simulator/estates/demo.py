@@ -257,6 +257,7 @@ def mixed_estate(seed: int = 1, instances: int = 200) -> _Dict:
     for entry in staging:
         entry["tags"]["env"] = "staging"
     covered = sum(_c6i_price(entry["type"]) for entry in production)
+    services = _services()
     alarms = {"name": "cpu-high", "metric": "CPUUtilization", "threshold": 95}
     for entry in production[::9]:
         entry["alarm"] = dict(alarms)
@@ -277,15 +278,90 @@ def mixed_estate(seed: int = 1, instances: int = 200) -> _Dict:
                         "days_left": 240,
                     }
                 ],
+                "services": services[0],
                 "regions": {REGION: {"instances": production, "groups": groups}},
             },
             {
                 "id": STAGING,
                 "name": "staging",
+                "services": services[1],
                 "regions": {REGION: {"instances": staging, "elastic_ips": 1, "volumes": [{"count": 2, "size": 40}]}},
             },
         ],
+        "projects": _projects(),
     }
+
+
+def _services() -> tuple[list[_Dict], list[_Dict]]:
+    """What production and staging pay for beside machines; one jump is there to be found."""
+    database = {"category": "Databases", "subcategory": "Relational Databases"}
+    production = [
+        {"name": "Amazon Simple Storage Service", "daily": 190, "category": "Storage", "growth": 0.04},
+        {"name": "Amazon Relational Database Service", "daily": 410, "weekend": 0.93, **database},
+        {"name": "AWS Data Transfer", "daily": 120, "category": "Networking", "weekend": 0.7, "noise": 0.09},
+        {"name": "Amazon CloudWatch", "daily": 46, "category": "Management and Governance"},
+        {
+            "name": "AWS Lambda",
+            "daily": 70,
+            "category": "Compute",
+            "subcategory": "Serverless Compute",
+            "weekend": 0.6,
+            "jumps": [{"day": -12, "days": 5, "factor": 3.2}],
+            "tags": {"team": "search"},
+        },
+    ]
+    staging = [
+        {"name": "Amazon Simple Storage Service", "daily": 22, "category": "Storage"},
+        {"name": "Amazon Relational Database Service", "daily": 60, "weekend": 0.4, **database},
+    ]
+    return production, staging
+
+
+def _projects() -> list[_Dict]:
+    """Two projects of Google Cloud, one with labels as they should be, one with what grew."""
+    account = "01AB23-CD45EF-678901"
+    machines = [
+        {"name": "shop-{n}", "type": "e2-standard-4", "count": 6, "labels": {"team": "mobile", "env": "prod"}},
+        {"name": "feed-{n}", "type": "n2-standard-4", "count": 4, "labels": {"team": "search", "env": "prod"}},
+    ]
+    old = [
+        {"name": "etl-{n}", "type": "n1-standard-4", "count": 5, "labels": {"environment": "prod"}},
+        {"name": "notebook-{n}", "type": "n2-highmem-4", "count": 3, "labels": {}},
+    ]
+    return [
+        {
+            "id": "demo-shop",
+            "name": "Shop",
+            "billing_account": account,
+            "labels": {"team": "mobile"},
+            "machines": machines,
+            "services": [
+                {
+                    "name": "Cloud SQL",
+                    "daily": 85,
+                    "region": "us-central1",
+                    "weekend": 0.95,
+                    "tags": {"team": "mobile"},
+                },
+                {"name": "Cloud Storage", "daily": 31, "region": "us-central1", "growth": 0.06},
+            ],
+        },
+        {
+            "id": "demo-analytics",
+            "name": "Analytics",
+            "billing_account": account,
+            "machines": old,
+            "services": [
+                {
+                    "name": "BigQuery",
+                    "daily": 64,
+                    "region": "us-central1",
+                    "weekend": 0.5,
+                    "jumps": [{"day": -20, "days": 40, "factor": 2.1}],
+                }
+            ],
+        },
+    ]
 
 
 def _c6i_price(instance_type: str) -> float:
