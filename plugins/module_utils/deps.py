@@ -23,10 +23,12 @@ import typing as t
 if t.TYPE_CHECKING:
     import boto3
     import duckdb
+    import ibis
     import jinja2
     import msgspec
     import numpy
     import psycopg
+    import pyarrow
     import requests
     import sqlalchemy
     import yaml
@@ -57,10 +59,12 @@ if t.TYPE_CHECKING:
         "google_exceptions",
         "google_requests",
         "google_service_account",
+        "ibis",
         "jinja2",
         "msgspec",
         "numpy",
         "psycopg",
+        "pyarrow",
         "requests",
         "scipy_stats",
         "sqlalchemy",
@@ -82,10 +86,12 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "google_exceptions": ("google.auth.exceptions", "google-auth"),
     "google_requests": ("google.auth.transport.requests", "google-auth"),
     "google_service_account": ("google.oauth2.service_account", "google-auth"),
+    "ibis": ("ibis", "ibis-framework[duckdb]"),
     "jinja2": ("jinja2", "jinja2"),
     "msgspec": ("msgspec", "msgspec"),
     "numpy": ("numpy", "numpy"),
     "psycopg": ("psycopg", "psycopg[binary]"),
+    "pyarrow": ("pyarrow", "pyarrow"),
     "requests": ("requests", "requests"),
     "scipy_stats": ("scipy.stats", "scipy"),
     "sqlalchemy": ("sqlalchemy", "SQLAlchemy"),
