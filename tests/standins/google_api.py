@@ -5,9 +5,14 @@
 
 Method, path, query and body of every request are checked against the document: an unknown method,
 parameter or field, or a wrong type or enum value, is refused with 400 or 404, as Google refuses
-it. Resources are kept by their path; get, patch and insert work as the document's schemas say,
-with fingerprints where a schema has one, and answer with operations that take a moment. What else
-a method does has to be given as a handler.
+it. Resources are kept by their path; get and patch work as the document's schemas say, with
+fingerprints where a schema has one, and answer with operations that take a moment. What else a
+method does has to be given as a handler: it gets the path, the names in path and query, and the
+body, and answers with a dict, which is checked against the document's schema too, or with None,
+which begins an operation of Compute Engine.
+
+Other stand-ins bring an API as a file beside this one whose ``install`` adds its documents' names
+to :attr:`Google.apis` and its handlers to :attr:`Google.handlers`.
 """
 
 from __future__ import annotations
@@ -31,12 +36,29 @@ _Dict = dict[str, t.Any]
 TOKEN = "ya29.the-token-of-the-tests"
 
 
-class Refused(Exception):
-    """An answer that is no success."""
+_Handler: t.TypeAlias = "Callable[[str, _Dict, t.Any], _Dict | None]"
 
-    def __init__(self, status: int, message: str) -> None:
+#: What errors are called beside their HTTP status (google/rpc/code.proto).
+_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    412: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+}
+
+
+class Refused(Exception):
+    """An answer that is no success; ``reason`` is what Google calls it beside the HTTP status."""
+
+    def __init__(self, status: int, message: str, reason: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.reason = reason or _STATUSES.get(status, "INTERNAL")
 
 
 @functools.cache
@@ -56,6 +78,8 @@ class Method:
     api: str
     path: re.Pattern[str]
     description: _Dict
+    #: letters of the path that are fixed: of two methods that a path suits, the one with more is meant
+    fixed: int
 
     @property
     def id(self) -> str:
@@ -74,7 +98,7 @@ def methods(api: str) -> list[Method]:
                 template = prefix + method.get("flatPath", method["path"])
                 parts = re.split(r"\{\+?(\w+)\}", template)
                 pattern = "".join(f"(?P<{part}>[^/]+)" if n % 2 else re.escape(part) for n, part in enumerate(parts))
-                found.append(Method(api, re.compile(pattern), method))
+                found.append(Method(api, re.compile(pattern), method, sum(map(len, parts[::2]))))
             collect(resource.get("resources", {}), prefix)
 
     root = document(api)
@@ -121,10 +145,14 @@ def _check_plain(schema: _Dict, kind: str, value: t.Any, where: str) -> None:
 class Google:
     """The cloud; tests look at it and change it."""
 
-    apis: tuple[str, ...] = ("compute.v1",)
+    apis: list[str] = dataclasses.field(default_factory=lambda: ["compute.v1"])
     #: resources by path
     resources: dict[str, _Dict] = dataclasses.field(default_factory=dict)
-    handlers: dict[str, Callable[[str, _Dict, t.Any], None]] = dataclasses.field(default_factory=dict)
+    handlers: dict[str, _Handler] = dataclasses.field(default_factory=dict)
+    #: permissions that the caller lacks, by the method that needs them
+    denied: dict[str, str] = dataclasses.field(default_factory=dict)
+    #: APIs that nobody has enabled, such as C(cloudbilling)
+    disabled: set[str] = dataclasses.field(default_factory=set)
     requests: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     #: so many requests are answered with 503 first
     busy: int = 0
@@ -135,16 +163,20 @@ class Google:
     operations: dict[str, _Dict] = dataclasses.field(default_factory=dict)
     _count: int = 0
 
-    def answer(self, verb: str, path: str, query: dict[str, str], body: t.Any) -> _Dict:
+    def answer(self, verb: str, path: str, query: dict[str, list[str]], body: t.Any) -> _Dict:
         """The answer to a request. :raises Refused: what is none."""
         method, names = self._method(verb, path)
         self.requests.append((method.id, path))
-        self._check(method, query, body)
-        if method.id.endswith("Operations.get"):
-            return self._operation(path.rpartition("/")[2])
+        given = self._check(method, query, body)
+        self._allow(method)
         action = method.id.rpartition(".")[2]
         if method.id in self.handlers:
-            self.handlers[method.id](path, {**names, **query}, body)
+            said = self.handlers[method.id](path, {**names, **given}, body)
+            if said is not None:
+                check(document(method.api)["schemas"], method.description.get("response", {}), said, "the answer")
+                return said
+        elif method.id.endswith("Operations.get"):
+            return self._operation(path.rpartition("/")[2])
         elif action == "get":
             return self._get(path)
         elif action == "patch":
@@ -154,14 +186,28 @@ class Google:
         return self._begin(path)
 
     def _method(self, verb: str, path: str) -> tuple[Method, _Dict]:
-        for api in self.apis:
-            for method in methods(api):
-                match = method.path.fullmatch(path)
-                if match and method.description["httpMethod"] == verb:
-                    return method, match.groupdict()
-        raise Refused(404, f"The requested URL {path} was not found on this server.")
+        found = [
+            (method, match.groupdict())
+            for api in self.apis
+            for method in methods(api)
+            if method.description["httpMethod"] == verb and (match := method.path.fullmatch(path))
+        ]
+        if not found:
+            raise Refused(404, f"The requested URL {path} was not found on this server.")
+        return max(found, key=lambda one: one[0].fixed)
 
-    def _check(self, method: Method, query: dict[str, str], body: t.Any) -> None:
+    def _allow(self, method: Method) -> None:
+        service = method.id.partition(".")[0]
+        if service in self.disabled:
+            title = document(method.api)["title"]
+            raise Refused(403, f"{title} has not been used in project 4711 before or it is disabled.")
+        if method.id in self.denied:
+            raise Refused(
+                403, f"Permission '{self.denied[method.id]}' denied on resource (or the resource may not exist)."
+            )
+
+    def _check(self, method: Method, query: dict[str, list[str]], body: t.Any) -> _Dict:
+        """What the query says: lists where a parameter may be repeated."""
         root = document(method.api)
         known = {**root.get("parameters", {}), **method.description.get("parameters", {})}
         for name in query:
@@ -176,6 +222,7 @@ class Google:
             check(root["schemas"], method.description["request"], body if body is not None else {}, "body")
         elif body is not None:
             raise Refused(400, "this method takes no body")
+        return {name: values if known[name].get("repeated") else values[-1] for name, values in query.items()}
 
     def _get(self, path: str) -> _Dict:
         if path not in self.resources:
@@ -183,7 +230,7 @@ class Google:
         found = self.resources[path]
         mark = base64.b64encode(str(found.setdefault("_version", 1)).encode()).decode()
         shown = {key: value for key, value in found.items() if key != "_version"}
-        named = {**shown, "name": path.rpartition("/")[2]}
+        named = {"name": path.rpartition("/")[2], **shown}
         return {**named, "fingerprint": mark} if "backendServices" in path else named
 
     def _patch(self, path: str, body: _Dict) -> None:
@@ -237,10 +284,11 @@ def serving(google: Google) -> Iterator[str]:
             if google.busy:
                 google.busy -= 1
                 raise Refused(503, "The service is currently unavailable.")
-            query = dict(urllib.parse.parse_qsl(request.query, keep_blank_values=True))
+            query = urllib.parse.parse_qs(request.query, keep_blank_values=True)
             return Reply(200, google.answer(request.method, request.path, query, request.json()))
         except Refused as error:
-            return Reply(error.status, {"error": {"code": error.status, "message": str(error)}})
+            said = {"code": error.status, "message": str(error), "status": error.reason}
+            return Reply(error.status, {"error": said})
 
     with serving_http(reply) as url:
         yield url

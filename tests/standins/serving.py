@@ -73,6 +73,9 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[str]:
         def do_PUT(self) -> None:
             self.handle_any()
 
+        def do_DELETE(self) -> None:
+            self.handle_any()
+
         def log_message(self, format: str, *arguments: t.Any) -> None:
             """Say nothing."""
 
