@@ -273,24 +273,25 @@ def _merge(found: _Dict, given: _Dict) -> None:
             found[key] = value
 
 
+def respond(google: Google, request: Request) -> Reply:
+    """The answer to a request of HTTP."""
+    try:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            raise Refused(401, "Request had invalid authentication credentials.")
+        if google.busy:
+            google.busy -= 1
+            raise Refused(503, "The service is currently unavailable.")
+        query = urllib.parse.parse_qs(request.query, keep_blank_values=True)
+        return Reply(200, google.answer(request.method, request.path, query, request.json()))
+    except Refused as error:
+        said = {"code": error.status, "message": str(error), "status": error.reason}
+        return Reply(error.status, {"error": said})
+
+
 @contextlib.contextmanager
 def serving(google: Google) -> Iterator[str]:
     """All of Google's APIs at one address; it is what to give as ``base_url``."""
-
-    def reply(request: Request) -> Reply:
-        try:
-            if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-                raise Refused(401, "Request had invalid authentication credentials.")
-            if google.busy:
-                google.busy -= 1
-                raise Refused(503, "The service is currently unavailable.")
-            query = urllib.parse.parse_qs(request.query, keep_blank_values=True)
-            return Reply(200, google.answer(request.method, request.path, query, request.json()))
-        except Refused as error:
-            said = {"code": error.status, "message": str(error), "status": error.reason}
-            return Reply(error.status, {"error": said})
-
-    with serving_http(reply) as url:
+    with serving_http(functools.partial(respond, google)) as url:
         yield url
 
 
