@@ -134,28 +134,38 @@ def focus_rows(cloud: Cloud, account: Account, first: datetime.date, now: float)
         "SubAccountName": account.name,
         "SubAccountType": "Member Account",
     }
-    started = datetime.datetime.fromtimestamp(cloud.started, datetime.UTC).date()
     day = first
     while day < next_period(first) and _moment(day) < now:
         base = {**period, "ChargePeriodStart": _text(day), "ChargePeriodEnd": _text(day + DAY)}
-        end = min(_moment(day + DAY), now)
-        yield from _compute(cloud, account, base, _moment(day), end)
-        for region in account.regions.values():
-            yield from _storage(region, base, (end - _moment(day)) / 3600)
-        part = 1.0 if end == _moment(day + DAY) else INCOMPLETE * (end - _moment(day)) / 86400
-        for one in account.services:
-            cost = one.cost(day, started, f"{cloud.seed}/{account.account_id}") * part
-            yield {
-                **base,
-                **_usage(cost, 1, cost, "Units"),
-                **_service(one.name, one.category, one.subcategory),
-                **_place(one.region),
-                "ChargeDescription": f"{one.name} usage",
-                "SkuId": one.name.replace(" ", "")[:16].upper(),
-                "SkuPriceId": one.name.replace(" ", "")[:16].upper() + ".1",
-                "Tags": one.tags,
-            }
+        yield from charges(cloud, account, base, _moment(day), _moment(day + DAY), now)
         day += DAY
+
+
+def charges(cloud: Cloud, account: Account, base: _Dict, start: float, end: float, now: float) -> Iterator[_Dict]:
+    """What an account pays for between two moments of one day, up to ``now``; ``base`` is put before each row."""
+    started = datetime.datetime.fromtimestamp(cloud.started, datetime.UTC).date()
+    day = datetime.datetime.fromtimestamp(start, datetime.UTC).date()
+    whole = _moment(day + DAY) <= now
+    end = min(end, now)
+    if end <= start:
+        return
+    yield from _compute(cloud, account, base, start, end)
+    for region in account.regions.values():
+        yield from _storage(region, base, (end - start) / 3600)
+        yield from _addresses(region, base, (end - start) / 3600)
+    part = (end - start) / 86400 * (1.0 if whole else INCOMPLETE)
+    for one in account.services:
+        cost = one.cost(day, started, f"{cloud.seed}/{account.account_id}") * part
+        yield {
+            **base,
+            **_usage(cost, 1, cost, "Units"),
+            **_service(one.name, one.category, one.subcategory),
+            **_place(one.region),
+            "ChargeDescription": f"{one.name} usage",
+            "SkuId": one.name.replace(" ", "")[:16].upper(),
+            "SkuPriceId": one.name.replace(" ", "")[:16].upper() + ".1",
+            "Tags": one.tags,
+        }
 
 
 def _service(name: str, category: str, subcategory: str) -> _Dict:
@@ -319,6 +329,24 @@ def _storage(region: Region, base: _Dict, hours: float) -> Iterator[_Dict]:
             "SkuPriceId": f"EBS{kind.upper()}.1",
             "x_UsageType": f"EBS:VolumeUsage.{kind}",
             "x_ServiceCode": "AmazonEC2",
+        }
+
+
+def _addresses(region: Region, base: _Dict, hours: float) -> Iterator[_Dict]:
+    public = sum(1 for one in region.instances.values() if one.public_ip and not one.address_id)
+    public += len(region.addresses)
+    if public:
+        price = prices.PUBLIC_IPV4_PER_HOUR
+        yield {
+            **base,
+            **_usage(price * public * hours, price, public * hours, "Hrs"),
+            **_service("Amazon Virtual Private Cloud", "Networking", "Network Infrastructure"),
+            **_place(region.name),
+            "ChargeDescription": f"${price} per public IPv4 address per hour",
+            "SkuId": "PUBLICIPV4",
+            "SkuPriceId": "PUBLICIPV4.1",
+            "x_UsageType": "PublicIPv4:InUseAddress",
+            "x_ServiceCode": "AmazonVPC",
         }
 
 
