@@ -31,6 +31,7 @@ from simulator import (
     cost_explorer,
     ec2,
     ecs,
+    gcp,
     launch_templates,
     pricing,
     savings,
@@ -100,6 +101,13 @@ class Statistics:
                     }
                 )
 
+    def note_google(self, method: str, status: int, size: int) -> None:
+        """Count a request to Google Cloud, by its HTTP method."""
+        with self._lock:
+            self.counts["google"][method] += 1
+            self.results["ok" if status < 400 else str(status)] += 1
+            self.answer_bytes += size
+
     def describe(self) -> dict[str, t.Any]:
         """What ``GET /simulator/stats`` shows."""
         with self._lock:
@@ -121,6 +129,7 @@ class Gateway:
         self.moto = moto_application
         self.statistics = Statistics()
         self.control = control.Control(cloud, self.statistics)
+        self.google: gcp.Google | None = None
         # One request at a time: the cloud's state is plain data, and Python runs one thread anyway.
         self.lock = threading.RLock()
 
@@ -139,6 +148,8 @@ class Gateway:
             return _send(answer, start_response)
         call = _identify(environ, body)
         if call is None:
+            if self.cloud.projects and environ.get("HTTP_AUTHORIZATION", "").startswith("Bearer "):
+                return self._google(environ, body, start_response)
             return self._unsigned(environ, body, start_response)
         return self._signed(environ, call, body, start_response)
 
@@ -168,6 +179,21 @@ class Gateway:
             seconds = time.perf_counter() - begun
             self.statistics.note(call, result, cut, seconds, len(answer.body), self.cloud.clock.now())
         if cut:
+            return _cut(environ, answer, start_response)
+        return _send(answer, start_response)
+
+    def _google(self, environ: _Environ, body: bytes, start_response: _StartResponse) -> t.Iterable[bytes]:
+        """A request to Google Cloud: who asks has a token."""
+        faults = self.cloud.faults
+        if faults.latency_ms:
+            time.sleep(faults.latency_ms / 1000)
+        throttled, cut = faults.draw()
+        with self.lock:
+            if self.google is None:
+                self.google = gcp.Google(self.cloud)
+            answer = gcp.BUSY if throttled else self.google.answer(environ, body)
+            self.statistics.note_google(environ["REQUEST_METHOD"], answer.status, len(answer.body))
+        if cut and not throttled:
             return _cut(environ, answer, start_response)
         return _send(answer, start_response)
 

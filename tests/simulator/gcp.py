@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+import types
 import typing as t
 from collections.abc import Mapping
+from pathlib import Path
 
 from simulator import bills
 from simulator.errors import EstateError
 from simulator.state import Cloud
+from simulator.wire import Answer
 
 _Dict = dict[str, t.Any]
+_JSON = [("Content-Type", "application/json")]
+_BUSY = {"error": {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED"}}
+BUSY = Answer(429, _JSON, json.dumps(_BUSY).encode())
 _PROJECT_KEYS = ("id", "number", "name", "billing_account", "labels", "machines", "services")
 _MACHINE_KEYS = ("name", "type", "zone", "count", "labels")
 #: USD/hour in us-central1, from the price list that Kubernetes' autoscaler carries (cluster-autoscaler,
@@ -83,3 +91,42 @@ def add_project(cloud: Cloud, one: _Dict, today: t.Any) -> None:
             [bills.service(f"{where} service", entry, today) for entry in one.get("services", ())],
         )
     )
+
+
+def _standins() -> types.ModuleType:
+    """The stand-ins of Google's APIs, which are part of the collection's tests: its name has to be importable."""
+    root = Path(__file__).resolve().parents[2]
+    here = root.parents[2] if root.parts[-3:] == ("ansible_collections", "frugal", "cloud") else root / "build" / "root"
+    if str(here) not in sys.path:
+        sys.path.insert(0, str(here))
+    from ansible_collections.frugal.cloud.tests.standins import google_api
+
+    return google_api
+
+
+class Google:
+    """Google's APIs over the projects of an estate, as one server."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._api = _standins()
+        self._google = self._api.Google()
+        for project in cloud.projects:
+            self._add(project)
+
+    def _add(self, project: bills.Project) -> None:
+        base = f"/compute/v1/projects/{project.project_id}"
+        for machine in project.machines:
+            self._google.resources[f"{base}/zones/{machine.zone}/instances/{machine.name}"] = {
+                "labels": dict(machine.labels),
+                "machineType": f"zones/{machine.zone}/machineTypes/{machine.machine_type}",
+                "status": "RUNNING",
+                "zone": f"zones/{machine.zone}",
+            }
+
+    def answer(self, environ: Mapping[str, t.Any], body: bytes) -> Answer:
+        """Answer one request."""
+        headers = {"Authorization": environ.get("HTTP_AUTHORIZATION", "")}
+        path, query = environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", "")
+        request = self._api.Request(environ["REQUEST_METHOD"], path, query, headers, body)
+        reply = self._api.respond(self._google, request)
+        return Answer(reply.status, _JSON, json.dumps(reply.content).encode())

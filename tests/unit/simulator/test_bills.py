@@ -9,6 +9,9 @@ import csv
 import datetime
 import gzip
 import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +123,35 @@ def test_google_credits_what_runs_all_month(tmp_path: Path) -> None:
 def test_a_wrong_project_is_named(project: dict[str, Any], sentence: str) -> None:
     with pytest.raises(EstateError, match=sentence):
         estate.build({**ESTATE, "projects": [project]})
+
+
+def ask(url: str, path: str, token: str) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(url + path, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_projects_answer_as_google_does(start: Callable[..., Any]) -> None:
+    """Beside AWS on one port: who comes with a bearer token asks Google."""
+    simulator = start(ESTATE)
+    path = "/compute/v1/projects/shop/zones/us-central1-a/instances/web-001"
+    status, found = ask(simulator.url, path, "ya29.the-token-of-the-tests")
+    assert (status, found["labels"], found["status"]) == (200, {"team": "web"}, "RUNNING")
+    assert ask(simulator.url, path, "another")[0] == 401
+    assert ask(simulator.url, path + "9", "ya29.the-token-of-the-tests")[0] == 404
+    simulator.faults(throttle_rate=1.0)
+    assert ask(simulator.url, path, "ya29.the-token-of-the-tests")[0] == 429
+    assert simulator.stats()["counts"]["google"] == {"GET": 4}
+
+
+def test_bills_are_left_in_a_folder(start: Callable[..., Any], tmp_path: Path) -> None:
+    simulator = start(ESTATE)
+    paths = simulator.bills(tmp_path, months=2)
+    assert [Path(path).parent.name for path in paths["aws"]] == ["BILLING_PERIOD=2026-05", "BILLING_PERIOD=2026-06"]
+    assert [Path(path).name for path in paths["gcp"]] == [
+        "gcp_billing_export_202605.json.gz",
+        "gcp_billing_export_202606.json.gz",
+    ]
