@@ -66,6 +66,13 @@ def files() -> Path:
     return path
 
 
+def bytecode() -> Path:
+    """Bytecode of the modules that Ansible sends to hosts; see ``kept_bytecode.py``."""
+    path = folder() / "bytecode"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def repository_folder() -> Path:
     """The offline repository."""
     return folder() / f"repository-{SUITE}"

@@ -26,7 +26,7 @@ import uuid
 from pathlib import Path
 
 import yaml
-from ansible_collections.frugal.cloud.tests.hosts import machine, network, packages
+from ansible_collections.frugal.cloud.tests.hosts import kept_bytecode, machine, network, packages
 from ansible_collections.frugal.cloud.tests.tools import environment
 
 HostError = machine.HostError
@@ -265,6 +265,13 @@ def _prepare(scenario: Scenario, index: int) -> None:
     (etc / "hosts").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (etc / "hostname").write_text(f"{name}\n", encoding="utf-8")
     (etc / "machine-id").write_text(f"{uuid.uuid4().hex}\n", encoding="utf-8")
+    # Files go with the host: dpkg need not wait for the disk.
+    (etc / "dpkg" / "dpkg.cfg.d").mkdir(parents=True)
+    (etc / "dpkg" / "dpkg.cfg.d" / "testhost").write_text("force-unsafe-io\n", encoding="utf-8")
+    python = own / "changes" / "usr" / "lib" / "python3" / "dist-packages"
+    python.mkdir(parents=True)
+    shutil.copyfile(kept_bytecode.__file__, python / "testhost_kept_bytecode.py")
+    (python / "testhost_kept_bytecode.pth").write_text("import testhost_kept_bytecode\n", encoding="utf-8")
 
 
 def _boot(scenario: Scenario, names: t.Sequence[str]) -> Scenario:
@@ -296,6 +303,7 @@ def _start(scenario: Scenario, index: int) -> Host:
         f"--network-namespace-path=/run/netns/{scenario.network.namespace(index)}",
         f"--bind-ro={packages.repository_folder()}:{packages.REPOSITORY_MOUNT}",
         f"--bind-ro={packages.files()}:{packages.FILES_MOUNT}",
+        f"--bind={packages.bytecode()}:{kept_bytecode.FOLDER}",
     ]
     # The mount is seen by systemd-nspawn alone and goes with it; what the machine unmounts later is unmounted here.
     words = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", LAUNCHER, "launcher"]

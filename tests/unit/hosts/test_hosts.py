@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.frugal.cloud.tests.hosts import command, machine, network, packages, scenario
+from ansible_collections.frugal.cloud.tests.hosts import command, kept_bytecode, machine, network, packages, scenario
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -294,6 +294,51 @@ class TestInventory:
             "testhost_gateway": "10.231.7.1",
             "testhost_scenario": "first",
         }
+
+
+class TestKeptBytecode:
+    @pytest.fixture
+    def compiled(self) -> list[str]:
+        return []
+
+    @pytest.fixture
+    def kept(self, compiled: list[str], tmp_path: Path) -> t.Callable[[str, bytes], t.Any]:
+        def compile_source(path: str, source: bytes) -> t.Any:
+            compiled.append(path)
+            return compile(source, path, "exec")
+
+        return kept_bytecode.keeping(compile_source, str(tmp_path))
+
+    @staticmethod
+    def value(code: t.Any) -> int:
+        names: dict[str, t.Any] = {}
+        exec(code, names)
+        return int(names["value"])
+
+    def test_the_same_source_is_compiled_once_wherever_it_is(
+        self, kept: t.Callable[[str, bytes], t.Any], compiled: list[str]
+    ) -> None:
+        assert [self.value(kept(f"/tmp/{n}/a.py", b"value = 1")) for n in range(3)] == [1, 1, 1]
+        assert compiled == ["/tmp/0/a.py"]
+
+    def test_another_source_of_the_same_name_is_another(
+        self, kept: t.Callable[[str, bytes], t.Any], compiled: list[str]
+    ) -> None:
+        assert [self.value(kept("/tmp/a.py", b"value = %d" % n)) for n in (1, 2, 1)] == [1, 2, 1]
+        assert len(compiled) == 2
+
+    def test_what_cannot_be_read_is_compiled_again(
+        self, kept: t.Callable[[str, bytes], t.Any], compiled: list[str], tmp_path: Path
+    ) -> None:
+        kept("/tmp/a.py", b"value = 1")
+        (file,) = tmp_path.iterdir()
+        file.write_bytes(file.read_bytes()[:9])
+        assert self.value(kept("/tmp/a.py", b"value = 1")) == 1
+        assert len(compiled) == 2
+
+    def test_a_folder_that_cannot_be_written_does_not_matter(self) -> None:
+        kept = kept_bytecode.keeping(lambda path, source: compile(source, path, "exec"), "/nowhere")
+        assert self.value(kept("/tmp/a.py", b"value = 1")) == 1
 
 
 class TestCommand:
