@@ -43,6 +43,7 @@ if t.TYPE_CHECKING:
     from google.auth.transport import requests as google_requests
     from google.oauth2 import credentials as google_credentials
     from google.oauth2 import service_account as google_service_account
+    from pyspark import sql as pyspark_sql
     from scipy import stats as scipy_stats
 
     __all__ = [
@@ -65,6 +66,7 @@ if t.TYPE_CHECKING:
         "numpy",
         "psycopg",
         "pyarrow",
+        "pyspark_sql",
         "requests",
         "scipy_stats",
         "sqlalchemy",
@@ -91,6 +93,7 @@ LIBRARIES: dict[str, tuple[str, str]] = {
     "msgspec": ("msgspec", "msgspec"),
     "numpy": ("numpy", "numpy"),
     "psycopg": ("psycopg", "psycopg[binary]"),
+    "pyspark_sql": ("pyspark.sql", "pyspark"),
     "pyarrow": ("pyarrow", "pyarrow"),
     "requests": ("requests", "requests"),
     "scipy_stats": ("scipy.stats", "scipy"),
