@@ -14,7 +14,7 @@ import typing as t
 
 import yaml  # type: ignore[import-untyped,unused-ignore]
 
-from simulator import bills, catalog, cloudfront, gcp, lifecycle
+from simulator import bills, catalog, cloudfront, gcp, lifecycle, tagging
 from simulator.clock import Clock
 from simulator.errors import EstateError
 from simulator.faults import Faults
@@ -283,6 +283,7 @@ _ACCOUNT_KEYS = (
     "compute_optimizer",
     "distributions",
     "services",
+    "tagged",
 )
 _ESTATE_KEYS = ("now", "seed", "delays", "faults", "vcpu_speed", "usage", "accounts", "projects", "description")
 
@@ -364,6 +365,9 @@ class EstateBuilder:
             cloudfront.add_distribution(account, distribution)
         for other in one.get("services", []):
             account.services.append(bills.service(f"account {name} service", other, today))
+        for other in one.get("tagged", []):
+            _check_keys(f"account {name} tagged", other, ("arn", "count", "tags", "failing"))
+            tagging.add_resources(account, other)
         for region_name, content in one.get("regions", {}).items():
             _check_keys(f"account {name} region {region_name}", content, _REGION_KEYS)
             self._region(account.region(region_name), content)

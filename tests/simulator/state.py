@@ -267,8 +267,14 @@ class Account:
     savings_plans: list[SavingsPlan] = dataclasses.field(default_factory=list)
     reservations: list[Reservation] = dataclasses.field(default_factory=list)
     compute_optimizer: bool = False
+    #: what simulator.budgets keeps of it
+    budgets: t.Any = None
     #: what simulator.cloudfront keeps of it
     cloudfront: t.Any = None
+    #: what simulator.cost_categories keeps of it
+    cost_categories: t.Any = None
+    #: what simulator.tagging keeps of it
+    tagging: t.Any = None
     #: other services that it pays for (simulator.bills.Service)
     services: list[t.Any] = dataclasses.field(default_factory=list)
 

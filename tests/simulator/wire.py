@@ -32,7 +32,11 @@ if t.TYPE_CHECKING:
     from botocore.model import OperationModel, ServiceModel, Shape
 
 #: Credential scope -> botocore service, where the two differ.
-SERVICE_OF_SIGNING_NAME = {"monitoring": "cloudwatch", "elasticloadbalancing": "elbv2"}
+SERVICE_OF_SIGNING_NAME = {
+    "monitoring": "cloudwatch",
+    "elasticloadbalancing": "elbv2",
+    "tagging": "resourcegroupstaggingapi",
+}
 
 _LOADER = botocore.loaders.create_loader()
 UTC = datetime.UTC
