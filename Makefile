@@ -73,7 +73,7 @@ workspace: setup ## Mirror the checkout to where ansible-test runs: build/worksp
 
 .PHONY: pins
 pins: setup ## Renew the pins of requirements, *.txt from *.in
-	@for name in dev importer custodian eda kubernetes; do \
+	@for name in dev importer custodian eda kubernetes spark; do \
 	  { echo "# Made by make pins from $$name.in: change that file."; \
 	    $(DEV)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate --python-version 3.11 \
 	      tests/requirements/$$name.in; } > build/$$name.txt; \
