@@ -1,0 +1,42 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of modules that read cost data."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The options of ``module_utils/cost/cost_options.py``."""
+
+    DOCUMENTATION = r"""
+options:
+  cost_url:
+    description:
+      - Where the cost data is - the absolute path of the folder that M(frugal.cloud.focus_import) wrote to, which
+        DuckDB reads within this module, or an address of a database.
+      - C(duckdb:///srv/costs.duckdb), C(postgresql://user@host/database), C(trino://), C(athena://) and C(bigquery://)
+        are databases with a table C(focus), or what C(?table=schema.table) says, that has the columns of FOCUS;
+        C(spark://local/srv/costs) is the folder read by Spark. The guide on cost reports shows each.
+      - E(FRUGAL_COST_URL) serves where it is not set.
+    type: str
+  sources:
+    description: Names of imports to read, where O(cost_url) is a folder; all of them where it is empty.
+    type: list
+    elements: str
+    default: []
+  memory_limit:
+    description: Memory for DuckDB, such as V(1GB); what needs more is written to O(temporary_directory) for the time.
+    type: str
+    default: 1GB
+  temporary_directory:
+    description: Where there is room for intermediate results of DuckDB; its own default where it is not set.
+    type: path
+  show_identities:
+    description: Show account ids, access keys and e-mail addresses; otherwise all but their ends are masked.
+    type: bool
+    default: false
+requirements:
+  - ibis-framework[duckdb] >= 10.0.0
+  - pyarrow
+"""
