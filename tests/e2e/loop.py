@@ -14,20 +14,17 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 import signal
 import subprocess
-import sys
 import time
 import typing as t
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ansible_collections.frugal.cloud.tests.hosts.playbooks import BIN, ROOT, Ran
 from ansible_collections.frugal.cloud.tests.simulator.process import SimulatorProcess
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 NOW = "2026-06-15T12:00:00Z"
 FIRST, SECOND = "111111111111", "222222222222"
 REGION = "us-east-1"
@@ -39,10 +36,6 @@ DELAYS = {"transition": 0.15, "status_checks": 0.15, "refresh_step": 0.15}
 #: The state-changing requests that change the type of an instance, in order.
 STEPS = ["ec2:StopInstances", "ec2:ModifyInstanceAttribute", "ec2:StartInstances"]
 _Dict = dict[str, t.Any]
-_RESULT = re.compile(
-    r"^(?P<state>ok|changed|fatal|failed|skipping): \[(?P<host>[^\]]+)\](?:: FAILED!)?"
-    r"(?: => \(item=.*?\))?(?: =>)? (?P<result>\{.*\})$"
-)
 
 
 def estate(instances: Sequence[_Dict], **settings: t.Any) -> _Dict:
@@ -76,65 +69,6 @@ def machines(name: str, count: int = 1, **settings: t.Any) -> _Dict:
         "memory_agent": True,
         **settings,
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What a module returned for a task on a host."""
-
-    task: str
-    host: str
-    state: str
-    data: t.Mapping[str, t.Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Ran:
-    """A playbook that has ended."""
-
-    code: int
-    output: str
-
-    @property
-    def recap(self) -> dict[str, dict[str, int]]:
-        """Counts of the recap by host."""
-        recap = self.output.rpartition("PLAY RECAP")[2]
-        return {
-            match[1]: {key: int(number) for key, number in re.findall(r"(\w+)=(\d+)", match[2])}
-            for match in re.finditer(r"^(\S+)\s+: (ok=.*)$", recap, re.MULTILINE)
-        }
-
-    @property
-    def changed(self) -> int:
-        """Tasks that changed something, on all hosts."""
-        return sum(counts["changed"] for counts in self.recap.values())
-
-    @property
-    def results(self) -> list[Result]:
-        """Results of all tasks, in order; playbooks are run with ``-v``, which prints each on one line."""
-        task = ""
-        found: list[Result] = []
-        for line in self.output.splitlines():
-            if line.startswith("TASK ["):
-                task = line.removeprefix("TASK [").partition("]")[0].partition(" : ")[2]
-            match = _RESULT.match(line)
-            if match:
-                with contextlib.suppress(json.JSONDecodeError):
-                    found.append(Result(task, match["host"], match["state"], json.loads(match["result"])))
-        return found
-
-    def of(self, beginning: str, host: str = "") -> t.Mapping[str, t.Any]:
-        """The result of the last task whose name begins so."""
-        found = [r for r in self.results if r.task.startswith(beginning) and host in ("", r.host)]
-        assert found, f"no result of {beginning!r} in:\n{self.output}"
-        return found[-1].data
-
-    @property
-    def failure(self) -> str:
-        """The message of the only task that failed, without what ansible-core puts in front."""
-        messages = {str(r.data["msg"]).rpartition("Module failed: ")[2] for r in self.results if r.state == "fatal"}
-        assert len(messages) == 1, f"{len(messages)} failures in:\n{self.output}"
-        return messages.pop()
 
 
 @dataclasses.dataclass

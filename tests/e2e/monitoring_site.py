@@ -19,10 +19,9 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import yaml
+from ansible_collections.frugal.cloud.tests.hosts.playbooks import ROOT, Operator, Ran
 from ansible_collections.frugal.cloud.tests.hosts.scenario import Scenario
 
-ROOT = Path(__file__).resolve().parents[2]
 SERVICE = "sample"
 #: bounds of the sample service's histogram in seconds, as Prometheus writes them
 BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
@@ -205,10 +204,10 @@ def wait(what: str, found: Callable[[], t.Any], seconds: float) -> t.Any:
 
 @dataclasses.dataclass
 class Site:
-    """The hosts, the folder with inventory and variables, and how an operator uses them."""
+    """The hosts, the operator of them, and what the operator says."""
 
     scenario: Scenario
-    folder: Path
+    operator: Operator
     webhook: Webhook
     values: dict[str, t.Any] = dataclasses.field(default_factory=dict)
 
@@ -220,7 +219,7 @@ class Site:
         """Write inventory and variables, with ``changes`` to the latter."""
         inventory = self.scenario.inventory(GROUPS)
         inventory["all"]["vars"] |= self.values | dict(changes or {})
-        (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
+        self.operator.write("inventory.yml", inventory)
         site = [
             {
                 "name": "Install the application",
@@ -238,44 +237,17 @@ class Site:
             },
             {"name": "Monitor it", "ansible.builtin.import_playbook": "frugal.cloud.monitoring"},
         ]
-        (self.folder / "site.yml").write_text(yaml.safe_dump(site, sort_keys=False))
+        self.operator.write("site.yml", site)
 
-    def play(self, stage: str, *words: str, playbook: str = "") -> subprocess.CompletedProcess[str]:
-        """Run the site's playbook, or another, as an operator does."""
-        return subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("ansible-playbook")), playbook or "site.yml"),
-                *("-i", "inventory.yml", "-e", f"frugal_stage={stage}", *words),
-            ],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "FRUGAL_DATA_DIR": str(self.folder / "data"),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def play(self, stage: str, *words: str, playbook: str = "site.yml") -> Ran:
+        """Run a stage of the site's playbook, or of another."""
+        return self.operator.play(playbook, "-e", f"frugal_stage={stage}", *words)
 
     def query(self, text: str) -> list[dict[str, t.Any]]:
         """Prometheus' answer to an instant query."""
         answer = get(f"{self.address('mon1', 9090)}/api/v1/query", query=text)
         found: list[dict[str, t.Any]] = answer["data"]["result"]
         return found
-
-
-def changes(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """What a run changed: "host: task", in order."""
-    found, task = [], ""
-    for line in done.stdout.splitlines():
-        if line.startswith("TASK ["):
-            task = line[len("TASK [") :].partition("]")[0]
-        elif line.startswith("changed: ["):
-            found.append(f"{line[len('changed: [') :].partition(']')[0]}: {task}")
-    return found
 
 
 def healthy_hours(labels: Mapping[str, str], end: float, rate: float, hours: int) -> str:

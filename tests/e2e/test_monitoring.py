@@ -26,12 +26,12 @@ from ansible_collections.frugal.cloud.tests.e2e.monitoring_site import (
     Load,
     Site,
     Webhook,
-    changes,
     get,
     healthy_hours,
     wait,
 )
 from ansible_collections.frugal.cloud.tests.hosts import machine, packages, scenario
+from ansible_collections.frugal.cloud.tests.hosts.playbooks import Operator, Ran
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
 
@@ -54,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     hosts = scenario.up(["mon1", "app1"], key, machine.process(os.getpid()))
     try:
         webhook = Webhook(hosts.network.gateway)
-        made = Site(hosts, tmp_path_factory.mktemp("monitoring"), webhook)
+        made = Site(hosts, Operator(tmp_path_factory.mktemp("monitoring")), webhook)
         made.values = monitoring_site.variables(hosts, packages.files(), webhook.port)
         made.write()
         yield made
@@ -63,18 +63,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         scenario.down(key)
 
 
-def succeeded(site: Site, stage: str, *words: str) -> subprocess.CompletedProcess[str]:
+def succeeded(site: Site, stage: str, *words: str) -> Ran:
     """Run a stage that has to succeed."""
     done = site.play(stage, *words)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert done.code == 0, done.output[-8000:]
     return done
 
 
 def test_a_look_and_a_prediction_change_nothing(site: Site) -> None:
-    assert "mon1 gets exporter, jaeger, otel_collector, alertmanager, prometheus" in succeeded(site, "recommend").stdout
+    assert "mon1 gets exporter, jaeger, otel_collector, alertmanager, prometheus" in succeeded(site, "recommend").output
     predicted = succeeded(site, "apply", "--check", "--diff")
-    assert len(changes(predicted)) > 10
-    assert "+      - job_name" in predicted.stdout or "+  - job_name" in predicted.stdout
+    assert len(predicted.changes) > 10
+    assert "+      - job_name" in predicted.output or "+  - job_name" in predicted.output
     for host in site.scenario.hosts:
         found = host.run(
             "systemctl", "list-unit-files", "--no-legend", *(f"{unit}.service" for unit in UNITS), check=False
@@ -94,8 +94,8 @@ def test_one_playbook_brings_everything_up(site: Site) -> None:
 
 
 def test_a_second_run_changes_nothing(site: Site) -> None:
-    assert changes(succeeded(site, "apply")) == []
-    assert changes(succeeded(site, "recommend")) == []
+    assert succeeded(site, "apply").changes == []
+    assert succeeded(site, "recommend").changes == []
 
 
 def test_a_requests_trace_is_in_jaeger(site: Site) -> None:
@@ -121,7 +121,7 @@ def test_a_slow_service_alerts_in_time(site: Site, capsys: pytest.CaptureFixture
         # A fresh Prometheus would flatter: with health behind it, the windows have to be filled.
         host.run("systemctl", "stop", "prometheus")
         host.run("sh", "-c", "rm -rf /var/lib/prometheus/metrics/*")
-        text = site.folder / "healthy.txt"
+        text = site.operator.folder / "healthy.txt"
         text.write_text(healthy_hours(labels, time.time() - SCRAPE_INTERVAL, RATE, HEALTHY_HOURS))
         with text.open() as content:
             subprocess.run(host.command(["sh", "-c", "cat > /tmp/healthy.txt"]), stdin=content, check=True)
@@ -170,13 +170,13 @@ def test_a_broken_configuration_is_refused_and_the_old_one_serves(site: Site) ->
     )
     done = site.play("apply", "--tags", "prometheus_configure")
     site.write()
-    assert done.returncode != 0
-    assert "could not parse expression" in done.stdout, done.stdout[-3000:]
-    assert "Traceback" not in done.stdout + done.stderr
+    assert done.code != 0
+    assert "could not parse expression" in done.output, done.output[-3000:]
+    assert "Traceback" not in done.output
     after = site.scenario["mon1"].run("sh", "-c", "cat /etc/prometheus/prometheus.yml /etc/prometheus/rules/*")
     assert after == before
     assert site.query("up")
-    assert changes(succeeded(site, "apply", "--tags", "prometheus_configure")) == []
+    assert succeeded(site, "apply", "--tags", "prometheus_configure").changes == []
 
 
 def test_an_apply_is_taken_back(site: Site) -> None:
@@ -193,20 +193,20 @@ def test_an_apply_is_taken_back(site: Site) -> None:
     assert "site: wrong" in changed
     monitoring = "frugal.cloud.monitoring"
     predicted = site.play("rollback", "--check", "--diff", playbook=monitoring)
-    assert "-    site: wrong" in predicted.stdout, predicted.stdout[-3000:]
-    assert "prometheus.service: would go back to before" in predicted.stdout
+    assert "-    site: wrong" in predicted.output, predicted.output[-3000:]
+    assert "prometheus.service: would go back to before" in predicted.output
     assert site.scenario["mon1"].run(*everything, check=False) == changed
     done = site.play("rollback", "--diff", playbook=monitoring)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "prometheus.service: went back to before" in done.stdout
-    assert "otel-collector.service: skipped, the last apply did not change it" in done.stdout
-    assert f"{SERVICE}.service: skipped, the last apply did not change it" in done.stdout
-    assert "hunter2" not in predicted.stdout + done.stdout
+    assert done.code == 0, done.output[-3000:]
+    assert "prometheus.service: went back to before" in done.output
+    assert "otel-collector.service: skipped, the last apply did not change it" in done.output
+    assert f"{SERVICE}.service: skipped, the last apply did not change it" in done.output
+    assert "hunter2" not in predicted.output + done.output
     assert site.scenario["mon1"].run(*everything, check=False) == before
     assert site.query("up")
     again = site.play("rollback", playbook=monitoring)
-    assert "prometheus.service: skipped, it went back already" in again.stdout
-    assert changes(again) == []
+    assert "prometheus.service: skipped, it went back already" in again.output
+    assert again.changes == []
 
 
 def test_an_unreachable_target_is_named(site: Site) -> None:
@@ -214,20 +214,25 @@ def test_an_unreachable_target_is_named(site: Site) -> None:
     # the site's own playbook would start it again
     done = site.play("verify", "-e", "monitoring_wait_timeout=10", playbook="frugal.cloud.monitoring")
     site.scenario["app1"].run("systemctl", "start", f"{SERVICE}.service")
-    assert done.returncode != 0
-    assert f"cannot scrape {SERVICE} at {site.address('app1', 8000)}/metrics" in done.stdout, done.stdout[-3000:]
+    assert done.code != 0
+    assert f"cannot scrape {SERVICE} at {site.address('app1', 8000)}/metrics" in done.output, done.output[-3000:]
 
 
 def test_traces_are_analysed_and_drawn(site: Site) -> None:
     succeeded(
-        site, "recommend", "-e", "{monitoring_analyze_traces: true}", "-e", f"report_directory={site.folder}/reports"
+        site,
+        "recommend",
+        "-e",
+        "{monitoring_analyze_traces: true}",
+        "-e",
+        f"report_directory={site.operator.folder}/reports",
     )
-    page = (site.folder / "reports" / "report-traces.html").read_text()
+    page = (site.operator.folder / "reports" / "report-traces.html").read_text()
     assert "stock" in page
     assert "order" in page
 
 
 def test_hosts_that_cannot_reach_each_other_are_told_of(site: Site) -> None:
     done = site.play("apply", "--tags", "nothing", "-e", "monitoring_listen_address=127.0.0.1")
-    assert done.returncode != 0
-    assert "monitoring_listen_address is 127.0.0.1 and the inventory puts components on several hosts" in done.stdout
+    assert done.code != 0
+    assert "monitoring_listen_address is 127.0.0.1 and the inventory puts components on several hosts" in done.output

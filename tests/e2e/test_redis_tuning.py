@@ -6,9 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import subprocess
 import sys
 import typing as t
 from pathlib import Path
@@ -16,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.redis_eviction import Policy
 from ansible_collections.frugal.cloud.tests.benchmarks import redis_tuning
-from ansible_collections.frugal.cloud.tests.e2e.loop import BIN, ROOT, Ran
+from ansible_collections.frugal.cloud.tests.hosts.playbooks import Operator, Ran
 from ansible_collections.frugal.cloud.tests.tools.redis_server import Application, Server, Workload, in_use, serve
 
 PASSWORD = "the-password-of-the-tests"
@@ -120,40 +117,17 @@ BAD = """
 
 
 @dataclasses.dataclass
-class Operator:
+class Tuner(Operator):
     """Runs playbooks against a server on this machine, which the inventory calls cache1."""
 
-    folder: Path
-    server: Server
-    ledger: str = "ledger.db"
+    server: Server = dataclasses.field(kw_only=True)
 
     def run(self, playbook: str, **variables: t.Any) -> Ran:
-        """A playbook of its own process."""
-        file = self.folder / "play.yml"
-        file.write_text(playbook, encoding="utf-8")
-        inventory = self.folder / "inventory.yml"
+        """A playbook, given as text."""
         host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-        inventory.write_text(json.dumps({"all": {"hosts": {"cache1": host}}}), encoding="utf-8")
-        extra = {
-            "port": self.server.where.port,
-            "password": PASSWORD,
-            "data": str(self.folder / "data"),
-            "policy": POLICY,
-            **variables,
-        }
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "FRUGAL_"))}
-        environment = {
-            **kept,
-            "HOME": str(self.folder),
-            "ANSIBLE_HOME": str(self.folder / "ansible"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
-            "ANSIBLE_NOCOLOR": "true",
-            "FRUGAL_LEDGER_URL": f"sqlite:///{self.folder}/{self.ledger}",
-        }
-        command = [str(BIN / "ansible-playbook"), "-v", "-i", str(inventory), str(file), "-e", json.dumps(extra)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
-        assert PASSWORD not in done.stdout + done.stderr
-        return Ran(done.returncode, done.stdout + done.stderr)
+        self.write("inventory.yml", {"all": {"hosts": {"cache1": host}}})
+        known = {"port": self.server.where.port, "password": PASSWORD, "data": str(self.data), "policy": POLICY}
+        return self.play(self.write("play.yml", playbook), timeout=200, **{**known, **variables})
 
     def settings(self) -> dict[str, str]:
         """What the server is set to now."""
@@ -162,44 +136,35 @@ class Operator:
 
 
 @pytest.fixture
-def operator(tmp_path: Path) -> t.Iterator[Operator]:
+def operator(tmp_path: Path) -> t.Iterator[Tuner]:
     settings = {"maxmemory": "3mb", "maxmemory-policy": "allkeys-random", "requirepass": PASSWORD}
     with serve(tmp_path / "redis", settings) as server:
-        yield Operator(tmp_path, server)
-
-
-def task(ran: Ran, name: str) -> t.Mapping[str, t.Any]:
-    """The result of the task with this very name."""
-    lines = ran.output.splitlines()
-    at = next(number for number, line in enumerate(lines) if line.startswith(f"TASK [{name}]"))
-    line = next(line for line in lines[at:] if " => {" in line)
-    found: t.Mapping[str, t.Any] = json.loads(line.partition(" => ")[2])
-    return found
+        yield Tuner(tmp_path, secrets=(PASSWORD,), server=server)
 
 
 @pytest.mark.timeout(300)
-def test_the_whole_loop_on_a_server_in_use(operator: Operator) -> None:
+def test_the_whole_loop_on_a_server_in_use(operator: Tuner) -> None:
     before = operator.settings()
     with operator.server.connect() as client:
         Application(WORKLOAD, 5).run(client, 40_000)
     with in_use(operator.server, WORKLOAD, 6):
         ran = operator.run(PLAYBOOK, steps=["recommend", "plan", "predict", "apply", "again"])
         assert ran.code == 0, ran.output
-        found, plan = task(ran, "Look at it"), task(ran, "Plan it")
+        found, plan = ran.task("Look at it"), ran.task("Plan it")
         eviction = next(item for item in found["recommendations"] if item["action"] == "redis_eviction")
         assert eviction["current"]["maxmemory-policy"] == "allkeys-random"
         assert found["summary"]["usage"] == "cache"
         assert operator.settings() == {**before, **eviction["proposed"]}
-        assert task(ran, "Predict")["by_status"] == task(ran, "Apply")["by_status"]
+        assert ran.task("Predict")["by_status"] == ran.task("Apply")["by_status"]
         # What the application has to change is in the plan, and not applied.
-        applied = task(ran, "Apply")["by_status"]["applied"]
-        assert (task(ran, "Predict")["changed"], task(ran, "Apply again")["changed"]) == (True, False)
+        applied = ran.task("Apply")["by_status"]["applied"]
+        assert (ran.task("Predict")["changed"], ran.task("Apply again")["changed"]) == (True, False)
         kept = operator.server.config.read_text(encoding="utf-8")
         assert f"maxmemory-policy {eviction['proposed']['maxmemory-policy']}" in kept
 
         ran = operator.run(PLAYBOOK, steps=["verify", "rollback"], plan=plan["plan"]["id"])
         assert ran.code == 0, ran.output
-        verified = task(ran, "Verify")
+        verified = ran.task("Verify")
         assert verified["by_status"] == {"applied": 0, "rolled_back": 0, "verified": applied}, verified
         assert operator.settings() == before
         assert "maxmemory-policy allkeys-random" in operator.server.config.read_text(encoding="utf-8")
@@ -207,8 +172,8 @@ def test_the_whole_loop_on_a_server_in_use(operator: Operator) -> None:
     operator.ledger = "another.db"
     with in_use(operator.server, dataclasses.replace(WORKLOAD, keys=60_000, skew=0.2), 7):
         ran = operator.run(PLAYBOOK, steps=["plan", "apply", "verify"])
-        assert task(ran, "Apply")["by_status"]["applied"] == applied, ran.output
-        verified = task(ran, "Verify")
+        assert ran.task("Apply")["by_status"]["applied"] == applied, ran.output
+        verified = ran.task("Verify")
         assert verified["by_status"]["rolled_back"] >= 1, ran.output
         failed = [found["why"] for found in verified["verifications"].values() if not found["passed"]]
         assert any("hit_ratio: 0." in why for why in failed), failed
@@ -237,17 +202,17 @@ def test_a_small_version_of_the_benchmark(tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_said_in_a_sentence_and_changes_nothing(tmp_path: Path) -> None:
     with serve(tmp_path / "redis", {"requirepass": PASSWORD}, with_file=False) as server:
-        operator = Operator(tmp_path, server)
+        operator = Tuner(tmp_path, secrets=(PASSWORD,), server=server)
         name = f"127.0.0.1:{server.where.port}"
         ran = operator.run(BAD)
-        assert task(ran, "Wrong password")["msg"] == f"Redis at {name} refuses the password of user default"
-        assert task(ran, "Unreachable")["msg"] == "Redis at 127.0.0.1:1 cannot be reached: Connection refused"
-        assert "runs without a configuration file" in task(ran, "No configuration file")["msg"]
-        refused = task(ran, "One setting is refused")["msg"]
+        assert ran.task("Wrong password")["msg"] == f"Redis at {name} refuses the password of user default"
+        assert ran.task("Unreachable")["msg"] == "Redis at 127.0.0.1:1 cannot be reached: Connection refused"
+        assert "runs without a configuration file" in ran.task("No configuration file")["msg"]
+        refused = ran.task("One setting is refused")["msg"]
         assert refused.startswith("Redis refuses maxmemory-policy 'sometimes': argument")
         assert refused.endswith("no setting was changed")
-        predicted, done = task(ran, "Predicted"), task(ran, "Set")
+        predicted, done = ran.task("Predicted"), ran.task("Set")
         assert predicted["previous"] == done["previous"] == {"maxmemory": "0", "maxmemory-policy": "noeviction"}
         assert ran.output.count("+maxmemory-policy allkeys-lru") == 2, ran.output
-        assert (predicted["changed"], done["changed"], task(ran, "Set again")["changed"]) == (True, True, False)
+        assert (predicted["changed"], done["changed"], ran.task("Set again")["changed"]) == (True, True, False)
         assert operator.settings()["maxmemory"] == str(32 * 2**20)

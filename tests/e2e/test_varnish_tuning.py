@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
-import subprocess
 import threading
 import typing as t
 import urllib.error
@@ -17,8 +15,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ansible_collections.frugal.cloud.tests.e2e.loop import BIN, ROOT, Ran
 from ansible_collections.frugal.cloud.tests.hosts import scenario
+from ansible_collections.frugal.cloud.tests.hosts.playbooks import Operator, Ran
 from ansible_collections.frugal.cloud.tests.varnish import cache, load, workload
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="test hosts need root")
@@ -87,41 +85,27 @@ PLAYBOOK = """
 
 
 @dataclasses.dataclass
-class Operator:
-    """Runs playbooks against the host."""
+class Tuner(Operator):
+    """Runs the playbook against the host."""
 
-    folder: Path
-    hosts: scenario.Scenario
-    shop: int
-    ledger: str = "ledger.db"
+    hosts: scenario.Scenario = dataclasses.field(kw_only=True)
+    shop: int = dataclasses.field(kw_only=True)
 
     def run(self, *steps: str, plan: str = "") -> Ran:
-        """The playbook, in a process of its own; it must succeed."""
-        playbook = self.folder / "play.yml"
-        playbook.write_text(PLAYBOOK, encoding="utf-8")
-        inventory = scenario.write_inventory(self.hosts, self.folder / "hosts.yml")
+        """Steps of the playbook; they must succeed."""
+        self.write("inventory.yml", self.hosts.inventory())
         backend = {"name": "web", "address": self.hosts.network.gateway, "port": self.shop}
-        extra = {
-            "steps": steps,
-            "plan": plan,
-            "policy": POLICY,
-            "data": str(self.folder / "data"),
-            "varnish_listen_address": "0.0.0.0:6081",
-            "varnish_sites": [{"name": "shop", "hosts": [load.HOST], "backends": [backend]}],
-            "varnish_test": False,
-        }
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "FRUGAL_LEDGER"))}
-        environment = {
-            **kept,
-            "ANSIBLE_HOME": str(self.folder / "ansible"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
-            "ANSIBLE_NOCOLOR": "true",
-            "FRUGAL_LEDGER_URL": f"sqlite:///{self.folder}/{self.ledger}",
-        }
-        command = [str(BIN / "ansible-playbook"), "-v", "-i", str(inventory), str(playbook), "-e", json.dumps(extra)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return Ran(done.returncode, done.stdout + done.stderr)
+        return self.good(
+            self.write("play.yml", PLAYBOOK),
+            timeout=400,
+            steps=steps,
+            plan=plan,
+            policy=POLICY,
+            data=str(self.data),
+            varnish_listen_address="0.0.0.0:6081",
+            varnish_sites=[{"name": "shop", "hosts": [load.HOST], "backends": [backend]}],
+            varnish_test=False,
+        )
 
     def vcl(self) -> str:
         """What the host's Varnish makes its decisions by."""
@@ -147,32 +131,23 @@ class Operator:
             thread.join()
 
 
-def task(ran: Ran, name: str) -> t.Mapping[str, t.Any]:
-    """The result of the task with this very name."""
-    lines = ran.output.splitlines()
-    at = next(number for number, line in enumerate(lines) if line.startswith(f"TASK [{name}]"))
-    line = next(line for line in lines[at:] if " => {" in line)
-    found: t.Mapping[str, t.Any] = json.loads(line.partition(" => ")[2])
-    return found
-
-
 @pytest.mark.timeout(900)
 def test_the_whole_loop_on_a_host_with_visitors(tmp_path: Path) -> None:
     with (
         scenario.running("web1") as hosts,
         cache.shop(tmp_path, address=hosts.network.gateway) as shop,
     ):
-        operator = Operator(tmp_path, hosts, shop)
+        operator = Tuner(tmp_path, hosts=hosts, shop=shop)
         operator.run("role")
         first = operator.vcl()
         with operator.visitors(1) as visitors:
             ran = operator.run("recommend", "plan", "predict", "apply")
         assert not visitors.wrong and not visitors.errors and not visitors.private_hits, visitors
-        found, plan = task(ran, "Look at it"), task(ran, "Plan it")
+        found, plan = ran.task("Look at it"), ran.task("Plan it")
         kinds = {item["action"] for item in found["recommendations"]}
         assert {"varnish_query", "varnish_vary", "varnish_cookies"} <= kinds
         assert found["summary"]["hit_ratio"] < 0.15 and found["sites"][0]["predicted"]["hit_ratio"] > 0.8
-        assert task(ran, "Predict")["by_status"] == task(ran, "Apply")["by_status"] == {"applied": len(kinds)}
+        assert ran.task("Predict")["by_status"] == ran.task("Apply")["by_status"] == {"applied": len(kinds)}
         tuned = operator.vcl()
         assert "utm_" in tuned and "utm_" not in first
 
@@ -181,15 +156,15 @@ def test_the_whole_loop_on_a_host_with_visitors(tmp_path: Path) -> None:
             ran = operator.run("role", "verify", "bad")
         assert not visitors.wrong and not visitors.errors and not visitors.private_hits, visitors
         assert visitors.hit_ratio > 0.7, visitors.hit_ratio
-        verified = task(ran, "Verify")
+        verified = ran.task("Verify")
         assert verified["by_status"] == {"applied": 0, "rolled_back": 0, "verified": len(kinds)}, verified
         assert ran.changed == 1, ran.output
-        assert "varnishd refuses the VCL, vcl.recv of site shop" in task(ran, "VCL that cannot be")["msg"]
-        assert "Varnish does not answer" in task(ran, "No such instance")["msg"]
+        assert "varnishd refuses the VCL, vcl.recv of site shop" in ran.task("VCL that cannot be")["msg"]
+        assert "Varnish does not answer" in ran.task("No such instance")["msg"]
         assert operator.vcl() == tuned
 
         ran = operator.run("rollback", "role", plan=plan["plan"]["id"])
-        assert task(ran, "Roll back")["by_status"] == {"rolled_back": len(kinds)}
+        assert ran.task("Roll back")["by_status"] == {"rolled_back": len(kinds)}
         # Nothing but the way back: the role finds what it would render.
         assert ran.changed == 1 and operator.vcl() == first, ran.output
 
@@ -200,7 +175,7 @@ def test_the_whole_loop_on_a_host_with_visitors(tmp_path: Path) -> None:
         with contextlib.suppress(urllib.error.HTTPError):
             urllib.request.urlopen(f"http://{hosts.network.gateway}:{shop}/break", timeout=10)
         with operator.visitors(3):
-            verified = task(operator.run("verify"), "Verify")
+            verified = operator.run("verify").task("Verify")
         assert verified["by_status"]["rolled_back"] == len(kinds), verified
         assert any("errors: " in found["why"] for found in verified["verifications"].values())
         assert operator.vcl() == first

@@ -18,21 +18,18 @@ import http.client
 import os
 import resource
 import socket
-import subprocess
-import sys
 import tarfile
 import time
 import typing as t
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
 from ansible_collections.frugal.cloud.tests.hosts import machine
+from ansible_collections.frugal.cloud.tests.hosts.playbooks import Operator
 from ansible_collections.frugal.cloud.tests.hosts.scenario import Scenario
 from ansible_collections.frugal.cloud.tests.reference_site import load
 
 FOLDER = Path(__file__).resolve().parent
-ROOT = FOLDER.parents[1]
 HOSTS = ("app1", "cache1")
 NAME = "shop.example.com"
 #: secrets of these tests alone
@@ -146,12 +143,12 @@ def _without_bytecode(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 class Site:
-    """The shop on the hosts of ``scenario``; ``folder`` holds inventory and variables."""
+    """The shop on the hosts of ``scenario``; ``folder`` is the operator's."""
 
     def __init__(self, scenario: Scenario, folder: Path, without: Sequence[str] = ()) -> None:
         """``without`` names groups that the operator does not want."""
         self.scenario = scenario
-        self.folder = folder
+        self.operator = Operator(folder)
         self._without = without
         self.app, self.cache = (scenario[name].address for name in HOSTS)
 
@@ -179,7 +176,7 @@ class Site:
         wanted = {group: hosts for group, hosts in groups.items() if group not in self._without}
         inventory = self.scenario.inventory({"shop": ["app1"], **wanted})
         inventory["all"]["vars"] |= {"ansible_become": False, **variables}
-        (self.folder / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
+        self.operator.write("inventory.yml", inventory)
         play = {
             "name": "Install the shop",
             "hosts": "shop",
@@ -196,46 +193,24 @@ class Site:
                 }
             ],
         }
-        (self.folder / "shop.yml").write_text(yaml.safe_dump([play], sort_keys=False))
+        self.operator.write("shop.yml", [play])
 
     def _pack(self) -> Path:
         """What the shop's host needs, in one file: hosts take many files slowly."""
-        path = self.folder / "shop.tar"
+        path = self.operator.folder / "shop.tar"
         with tarfile.open(path, "w") as archive:
             for name in ("shop", "sql", "gunicorn_settings.py", "../requirements/reference_site.txt"):
                 archive.add(FOLDER / name, Path(name).name, filter=_without_bytecode)
         return path
 
-    def play(self, playbook: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a playbook as an operator does."""
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), playbook, "-i", "inventory.yml", *words],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "FRUGAL_DATA_DIR": str(self.folder / "data"),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     def install(self) -> None:
         """Install the shop without caches, as it was before."""
         self.write()
-        done = self.play("shop.yml")
-        if done.returncode:
-            raise AssertionError(f"the shop cannot be installed:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
+        self.operator.good("shop.yml")
 
     def apply_caching(self) -> str:
         """The one run of the playbook; returns its output."""
-        done = self.play("frugal.cloud.caching", "-e", "frugal_stage=apply")
-        if done.returncode:
-            raise AssertionError(f"frugal.cloud.caching failed:\n{done.stdout[-6000:]}\n{done.stderr[-2000:]}")
-        return done.stdout
+        return self.operator.good("frugal.cloud.caching", frugal_stage="apply").output
 
     # States
 
