@@ -15,6 +15,7 @@ import datetime
 import fcntl
 import os
 import re
+import shutil
 import typing as t
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -89,6 +90,8 @@ class Dataset:
                 raise DatasetError(f"another import writes to {self.root}: wait until it is done") from None
             for left in self.root.glob("BillingPeriod=*/.*.parquet"):
                 left.unlink()
+            for left in self.root.glob(".staging-*"):
+                shutil.rmtree(left, ignore_errors=True)
             yield
         finally:
             os.close(lock)

@@ -89,6 +89,18 @@ class PeriodChange:
     negative_rows: int = 0
     zero_rows: int = 0
 
+    def to_dict(self) -> dict[str, t.Any]:
+        """Plain data, as modules return it."""
+        return {
+            "period": f"{self.period:%Y-%m}",
+            "currency": self.currency,
+            "changed": self.changed,
+            "before": self.before.to_dict() if self.before else None,
+            "after": self.after.to_dict(),
+            "negative_rows": self.negative_rows,
+            "zero_rows": self.zero_rows,
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class Written:
@@ -193,6 +205,12 @@ def money_of(connection: duckdb.DuckDBPyConnection, part: Part) -> Money:
         [str(part.path)],
     ).fetchone()
     return Money(*found) if found else Money(0, 0.0, 0.0)
+
+
+def currency_of(connection: duckdb.DuckDBPyConnection, part: Part) -> str:
+    """The billing currency of a file of the dataset."""
+    found = connection.execute('SELECT min("BillingCurrency") FROM read_parquet(?)', [str(part.path)]).fetchone()
+    return (found and found[0]) or ""
 
 
 def store(
