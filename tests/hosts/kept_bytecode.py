@@ -1,11 +1,12 @@
 # Copyright (c) 2026 frugal.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lets the Python of a test host keep the bytecode of what Ansible sends it.
+"""Lets a Python keep the bytecode of what Ansible sends it.
 
 Ansible sends each task as an archive of sources, and Python keeps no bytecode for archives: the same files are compiled
-for every task, which is half of what a task costs. Every Python of a test host imports this file at its start (see
-``scenario.py``); the bytecode is in a folder that all hosts share, by the digest of the source.
+for every task, which is half of what a task costs on a host. Every Python of a test host (see ``scenario.py``) and of
+the development environment (see ``environment.py``) calls ``begin`` at its start; the bytecode is in a folder that all
+of them share, by the digest of the source.
 """
 
 from __future__ import annotations
@@ -51,5 +52,7 @@ def keeping(compile_source: Callable[[str, bytes], CodeType], folder: str = FOLD
     return kept
 
 
-if os.path.isdir(FOLDER):
-    vars(zipimport)["_compile_source"] = keeping(vars(zipimport)["_compile_source"])
+def begin(folder: str = FOLDER) -> None:
+    """Keep bytecode in ``folder`` from now on, where there is one."""
+    if os.path.isdir(folder):
+        vars(zipimport)["_compile_source"] = keeping(vars(zipimport)["_compile_source"], folder)

@@ -29,6 +29,7 @@ import yaml
 from ansible_collections.frugal.cloud.tests.hosts import kept_bytecode, machine, network, packages
 from ansible_collections.frugal.cloud.tests.tools import environment
 
+START = "import testhost_kept_bytecode; testhost_kept_bytecode.begin()\n"
 HostError = machine.HostError
 Say = t.Callable[[str], None]
 #: seconds until systemd must have started; half a second is usual, a busy machine takes more
@@ -271,7 +272,7 @@ def _prepare(scenario: Scenario, index: int) -> None:
     python = own / "changes" / "usr" / "lib" / "python3" / "dist-packages"
     python.mkdir(parents=True)
     shutil.copyfile(kept_bytecode.__file__, python / "testhost_kept_bytecode.py")
-    (python / "testhost_kept_bytecode.pth").write_text("import testhost_kept_bytecode\n", encoding="utf-8")
+    (python / "testhost_kept_bytecode.pth").write_text(START, encoding="utf-8")
 
 
 def _boot(scenario: Scenario, names: t.Sequence[str]) -> Scenario:

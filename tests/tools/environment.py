@@ -204,6 +204,23 @@ def _compile(path: Path) -> None:
         subprocess.run([str(path / "bin" / "python"), *words], capture_output=True, check=False)
 
 
+def keep_bytecode(path: Path) -> None:
+    """Modules that run on this machine are compiled once, not for every task; see ``tests/hosts/kept_bytecode.py``."""
+    folder = cache() / "bytecode"
+    folder.mkdir(parents=True, exist_ok=True)
+    source = (ROOT / "tests" / "hosts" / "kept_bytecode.py").read_text(encoding="utf-8")
+    for packages in path.glob("lib/python*/site-packages"):
+        for name, text in (
+            ("frugal_kept_bytecode.py", source),
+            ("frugal_kept_bytecode.pth", f"import frugal_kept_bytecode; frugal_kept_bytecode.begin({str(folder)!r})\n"),
+        ):
+            file = packages / name
+            if not file.exists() or file.read_text(encoding="utf-8") != text:
+                draft = file.with_name(f".{name}.{os.getpid()}")
+                draft.write_text(text, encoding="utf-8")
+                draft.replace(file)
+
+
 def link(path: Path, target: Path) -> None:
     """Make ``path`` a symbolic link to ``target``, in one step so that nobody sees it missing."""
     if path.is_symlink() and os.readlink(path) == str(target):
@@ -231,6 +248,8 @@ def main() -> int:
             install_system_packages(SYSTEM_PACKAGES)
             return 0
         path = virtual_environment(options.what)
+        if options.what == "dev":
+            keep_bytecode(path)
     except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
