@@ -204,14 +204,19 @@ K = t.TypeVar("K")
 N = t.TypeVar("N", int, Fraction)
 
 
-def rounded(amounts: Mapping[K, Fraction], decimals: int) -> dict[K, int]:
+def rounded(amounts: Mapping[K, Fraction], decimals: int, bill: int | None = None) -> dict[K, int]:
     """The amounts in smallest units by largest remainders: their sum is the rounded sum of the exact amounts.
 
     None differs by a whole unit from the exact amount, and zero stays zero.
+
+    :param bill: the sum as another query gives it: it decides where the exact sum is half a unit, give or take noise.
     """
     scaled = {key: amount * 10**decimals for key, amount in amounts.items()}
     whole = {key: math.floor(amount) for key, amount in scaled.items()}
-    missing = round(sum(scaled.values(), Fraction(0))) - sum(whole.values())
+    total = sum(scaled.values(), Fraction(0))
+    if bill is None or abs(total - bill) > Fraction(501, 1000):
+        bill = round(total)
+    missing = bill - sum(whole.values())
     for key in sorted(scaled, key=lambda key: (whole[key] - scaled[key], -abs(scaled[key]), str(key)))[:missing]:
         whole[key] += 1
     return whole
@@ -234,11 +239,16 @@ _Key: t.TypeAlias = "tuple[str | None, ...]"
 
 
 def allocate(
-    rules: Rules, charges: Iterable[Charge], currency: str, resources: Mapping[str, Sequence[Charge]] | None = None
+    rules: Rules,
+    charges: Iterable[Charge],
+    currency: str,
+    resources: Mapping[str, Sequence[Charge]] | None = None,
+    bill: int | None = None,
 ) -> Allocation:
     """Allocate the charges of one month.
 
     :param resources: the charges of the resources that credits and tax name.
+    :param bill: what they add up to, in smallest units, as :func:`rounded` takes it.
     """
     places: dict[_Place, int] = {}
     causes: dict[_Key, int] = {}
@@ -261,7 +271,7 @@ def allocate(
                 _add(causes, _key(charge.values), amount)
     parts, pools = _split(rules, places)
     decimals = digits(currency)
-    lines = tuple(Line(*key, cost) for key, cost in sorted(rounded(parts, decimals).items()))
+    lines = tuple(Line(*key, cost) for key, cost in sorted(rounded(parts, decimals, bill).items()))
     return Allocation(
         sum(line.cost for line in lines),
         lines,

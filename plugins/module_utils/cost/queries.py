@@ -109,11 +109,6 @@ def bill(table: ir.Table) -> ir.Table:
     )
 
 
-def categories(table: ir.Table, metric: str = "EffectiveCost") -> ir.Table:
-    """Each month by currency and ``ChargeCategory``: usage, purchases, tax, credits and adjustments apart."""
-    return monthly(table, ["ChargeCategory"], metric)
-
-
 def movers(
     table: ir.Table,
     by: Sequence[str],
@@ -122,7 +117,10 @@ def movers(
     metric: str = "EffectiveCost",
     limit: int = 10,
 ) -> ir.Table:
-    """The combinations whose cost changed most between two months, up or down: ``cost``, ``previous``, ``change``."""
+    """The ``limit`` combinations of each currency whose cost changed most between two months, up or down.
+
+    ``currency``, ``by``, ``cost``, ``previous``, ``change`` and ``place``.
+    """
     ibis = deps.ibis
     keys = columns(table, by)
     months = table.mutate(period=period(table))
@@ -136,8 +134,10 @@ def movers(
         )
     )
     changes = sums.mutate(change=sums.cost - sums.previous)
+    changes = changes.filter(changes.change != 0)
     order = [ibis.desc(changes.change.abs()), *(ibis.asc(key) for key in keys)]
-    return changes.filter(changes.change != 0).order_by(order).limit(limit)
+    placed = changes.mutate(place=ibis.row_number().over(ibis.window(group_by="currency", order_by=order)) + 1)
+    return placed.filter(placed.place <= limit).order_by(["currency", "place"])
 
 
 def daily_series(table: ir.Table, by: Sequence[str] = (), metric: str = "EffectiveCost") -> ir.Table:

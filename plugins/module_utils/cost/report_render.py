@@ -172,10 +172,10 @@ def csv_lines(source: Source) -> Iterator[str]:
 
     Text that a spreadsheet would take for a formula begins with ``'``.
     """
-    yield _csv_line(COLUMNS)
+    yield csv_line(COLUMNS)
     for action in source.actions():
         cells = _action_cells(action)
-        yield _csv_line([cells[column] for column in COLUMNS])
+        yield csv_line([cells[column] for column in COLUMNS])
 
 
 def publish(path: str, chunks: Iterable[str], *, check: bool = False) -> bool:
@@ -352,7 +352,8 @@ def _action_cells(row: ActionRow) -> dict[str, t.Any]:
     }
 
 
-def _csv_line(cells: Iterable[t.Any]) -> str:
+def csv_line(cells: Iterable[t.Any]) -> str:
+    """One line of CSV (RFC 4180), text guarded against spreadsheets that run it as a formula."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\r\n").writerow([_cell(cell) for cell in cells])
     return buffer.getvalue()
