@@ -63,6 +63,35 @@ THROTTLED = {
     "TooManyRequestsException",
     "TransactionInProgressException",
 }
+#: Operations that IAM knows by another name than their own: what has to be granted for them.
+#: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsbudgetservice.html
+IAM_ACTIONS = {
+    **dict.fromkeys(
+        (
+            "budgets:CreateBudget",
+            "budgets:CreateNotification",
+            "budgets:CreateSubscriber",
+            "budgets:DeleteBudget",
+            "budgets:DeleteNotification",
+            "budgets:DeleteSubscriber",
+            "budgets:UpdateBudget",
+            "budgets:UpdateNotification",
+            "budgets:UpdateSubscriber",
+        ),
+        "budgets:ModifyBudget",
+    ),
+    **dict.fromkeys(
+        (
+            "budgets:DescribeBudgetNotificationsForAccount",
+            "budgets:DescribeBudgets",
+            "budgets:DescribeSubscribersForNotification",
+        ),
+        "budgets:ViewBudget",
+    ),
+    "resourcegroupstaggingapi:GetResources": "tag:GetResources",
+    "resourcegroupstaggingapi:TagResources": "tag:TagResources",
+    "resourcegroupstaggingapi:UntagResources": "tag:UntagResources",
+}
 _DENIED = {
     "AccessDenied",
     "AccessDeniedException",
@@ -146,6 +175,7 @@ def sentence(error: BaseException, doing: str, account: str = "") -> AwsError:
             # The role is assumed by the first call of something else.
             doing = "sts:AssumeRole"
         if code in _DENIED:
+            doing = IAM_ACTIONS.get(doing, doing)
             return AwsError(f"AWS denied {doing}{where} ({code}: {message}): grant that permission to the caller", code)
         if code in _BAD_CREDENTIALS:
             return AwsError(
@@ -354,14 +384,14 @@ class Aws:
         with guarded(f"{service}:{_operation(method)}", self._account):
             yield from self.client(service, region, prepare=prepare).get_paginator(method).paginate(**arguments)
 
-    def write(self, service: str, method: str, **arguments: t.Any) -> t.Any:
+    def write(self, service: str, method: str, region: str = "", **arguments: t.Any) -> t.Any:
         """Call a changing operation once; repeat it only where AWS throttled it.
 
         :raises AwsError: one sentence; ``effect_unknown`` when the connection broke.
         """
         with guarded(f"{service}:{_operation(method)}", self._account):
             call = _WhenThrottled.jittered_backoff(retries=MAXIMUM_ATTEMPTS, delay=1, max_delay=20)(
-                getattr(self.client(service, writing=True), method)
+                getattr(self.client(service, region, writing=True), method)
             )
             return call(**arguments)
 

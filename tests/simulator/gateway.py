@@ -25,9 +25,11 @@ import moto.backends
 
 from simulator import (
     autoscaling,
+    budgets,
     cloudfront,
     cloudwatch,
     control,
+    cost_categories,
     cost_explorer,
     ec2,
     ecs,
@@ -36,6 +38,7 @@ from simulator import (
     pricing,
     savings,
     sts,
+    tagging,
     wire_xml,
 )
 from simulator.errors import AwsError, ModelMismatch
@@ -55,7 +58,21 @@ from simulator.wire import (
 )
 
 #: Importing these registers their operations.
-SERVICES = (autoscaling, cloudfront, cloudwatch, cost_explorer, ec2, ecs, launch_templates, pricing, savings, sts)
+SERVICES = (
+    autoscaling,
+    budgets,
+    cloudfront,
+    cloudwatch,
+    cost_categories,
+    cost_explorer,
+    ec2,
+    ecs,
+    launch_templates,
+    pricing,
+    savings,
+    sts,
+    tagging,
+)
 
 _Environ = dict[str, t.Any]
 _StartResponse = t.Callable[..., t.Any]
@@ -222,12 +239,15 @@ class Gateway:
     def _authorize(self, call: Call, denied: t.Iterable[str]) -> None:
         if call.name == "sts:GetCallerIdentity":
             return  # needs no permission in the real cloud either
+        permission = budgets.PERMISSIONS.get(call.name, call.name)
         refused = call.account in self.cloud.faults.deny_account or any(
-            fnmatch.fnmatchcase(call.name, pattern) for pattern in (*denied, *self.cloud.faults.deny)
+            fnmatch.fnmatchcase(name, pattern)
+            for pattern in (*denied, *self.cloud.faults.deny)
+            for name in (call.name, permission)
         )
         if refused:
             message = (
-                f"User: arn:aws:iam::{call.account}:user/operator is not authorized to perform: {call.name} "
+                f"User: arn:aws:iam::{call.account}:user/operator is not authorized to perform: {permission} "
                 "because no identity-based policy allows the action"
             )
             if call.service == "ec2":

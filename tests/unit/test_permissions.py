@@ -4,7 +4,8 @@
 """docs/guides/permissions.md names exactly what the code calls: no call without a permission, none to spare.
 
 Calls are found by their names: every text in the plugins that is an operation of one of the services in
-botocore's own models, as ``describe_instances`` is. IAM calls an action as the API calls the operation.
+botocore's own models, as ``describe_instances`` is. IAM calls an action as the API calls the operation, but for those
+in ``aws.IAM_ACTIONS``.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from pathlib import Path
 import botocore
 import botocore.session
 import pytest
+from ansible_collections.frugal.cloud.plugins.module_utils.aws import IAM_ACTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "permissions.md"
 SERVICES = (
-    "account", "autoscaling", "ce", "cloudfront", "cloudwatch", "ec2", "ecs",
+    "account", "autoscaling", "budgets", "ce", "cloudfront", "cloudwatch", "ec2", "ecs",
     "organizations", "pricing", "savingsplans", "sts",
 )  # fmt: skip
 #: asked for by AWS while it carries out something else, or by boto3 itself when it assumes a role
 NOT_CALLED = {
     "ec2:RunInstances": "a group that uses a launch template checks that its caller may launch from it",
-    "iam:PassRole": "the instance profile of a launch template",
+    "iam:PassRole": "the instance profile of a launch template, the role of a budget's action",
     "sts:AssumeRole": "boto3's own credential provider calls it",
 }
 
@@ -41,7 +43,8 @@ def operations() -> dict[str, set[str]]:
         for operation in session.get_service_model(service).operation_names:
             name = botocore.xform_name(operation)
             if "_" in name:
-                found.setdefault(name, set()).add(f"{service}:{operation}")
+                action = f"{service}:{operation}"
+                found.setdefault(name, set()).add(IAM_ACTIONS.get(action, action))
     return found
 
 
