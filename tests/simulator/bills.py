@@ -184,7 +184,7 @@ def _usage(cost: float, price: float, quantity: float, unit: str, *, paid: float
         "ChargeFrequency": "Usage-Based",
         "BilledCost": billed,
         "EffectiveCost": effective,
-        "ContractedCost": effective if paid is not None else cost,
+        "ContractedCost": cost,
         "ListCost": cost,
         "ListUnitPrice": price,
         "ContractedUnitPrice": price,
