@@ -50,3 +50,11 @@ attributes:
     membership: frugal.cloud.aws
     support: full
 """
+
+    GCP = r"""
+attributes:
+  action_group:
+    description: Use C(group/frugal.cloud.gcp) in C(module_defaults) to set Google's options once for all modules.
+    membership: frugal.cloud.gcp
+    support: full
+"""

@@ -27,6 +27,7 @@ notes:
 extends_documentation_fragment:
   - frugal.cloud.gcp
   - frugal.cloud.attributes
+  - frugal.cloud.attributes.gcp
 options:
   backends:
     description: Backends that exist already.
