@@ -90,11 +90,11 @@ class HttpApi:
 
 
 def reason(answer: t.Any) -> str:
-    """What an answer says about a failure: Prometheus has ``error``, Jaeger a list ``errors``; "" where nothing."""
+    """What an answer says about a failure: ``error`` (Prometheus), a list ``errors`` (Jaeger), ``message`` (OpenCost)."""
     if not isinstance(answer, Mapping):
         return ""
     errors = answer.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors else answer.get("error")
+    first = errors[0] if isinstance(errors, list) and errors else answer.get("error") or answer.get("message")
     return str((first.get("msg") or first) if isinstance(first, Mapping) else first or "")
 
 
