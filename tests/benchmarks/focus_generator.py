@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Millions of FOCUS rows with the distributions of the FOCUS project's own sample, the same for the same seed.
 
-``../shared/data/focus`` has the sample (1,000 rows of three providers, CC BY 4.0, see its PROVENANCE.md). Each generated
+``../shared/data/focus`` has the sample (1,000 rows of three providers, CC BY 4.0, see PROVENANCE.md). Each generated
 row is one of its rows, on another day, of one of many resources, with amounts and costs that are some times larger or
 smaller. What is messy in it stays: the literal ``NULL``, times without zone, an extra column.
 """
