@@ -384,7 +384,7 @@ class Aws:
         with guarded(f"{service}:{_operation(method)}", self._account):
             yield from self.client(service, region, prepare=prepare).get_paginator(method).paginate(**arguments)
 
-    def write(self, service: str, method: str, region: str = "", **arguments: t.Any) -> t.Any:
+    def write(self, service: str, method: str, region: str = "", /, **arguments: t.Any) -> t.Any:
         """Call a changing operation once; repeat it only where AWS throttled it.
 
         :raises AwsError: one sentence; ``effect_unknown`` when the connection broke.
