@@ -48,6 +48,8 @@ PEAK = 1.5
 RECENT = 3
 #: The smallest standard deviation is this part of the least impact.
 SMALL = 4
+#: Standard deviations of the days just before an alarm that make them part of it.
+LOOK_BACK = 2.5
 #: Noise of a series younger than a season, at least.
 YOUNG = 0.08
 #: Kinds of changes that became the new normal.
@@ -365,14 +367,18 @@ class _Watch:
         before = self.latest.get(series)
         day = found.alarmed
         if factors is not None:
-            while found.first > max(0, int(self.valid[series]), day - self.rules.gap + 1):
-                earlier = found.first - 1
-                expected = far * float(factors[self.weekdays[earlier]])
-                least = self.rules.keep * max(sigma * expected, self.rules.impact / SMALL)
-                if found.sign * (self.net[series, earlier] - expected) < least:
+            begin, told = day, True
+            while begin > max(0, int(self.valid[series]), day - self.rules.gap + 1):
+                expected = far * float(factors[self.weekdays[begin - 1]])
+                off = found.sign * (self.net[series, begin - 1] - expected)
+                off /= max(sigma * expected, self.rules.impact / SMALL)
+                if off < self.rules.keep:
                     break
-                found.first = earlier
-            for number in range(found.first, day + 1):
+                begin -= 1
+                # Days that may be chance are no history any more, but the episode is not said to begin with one.
+                told = told and off >= LOOK_BACK
+                found.first = begin if told else found.first
+            for number in range(begin, day + 1):
                 self.base[series, number] = far * float(factors[self.weekdays[number]])
                 self.forget(series, number)
         near = self.rules.follow if before and before.kind in LASTING else self.rules.merge
