@@ -31,6 +31,8 @@ class State:
     """What one account has beside its instances and volumes. Tests may fill ``failing``: ARN -> message."""
 
     resources: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+    #: region -> ARNs of ``resources``
+    regions: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     #: had a tag once
     known: set[str] = dataclasses.field(default_factory=set)
     failing: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -50,6 +52,8 @@ def add_resources(account: Account, one: _Dict) -> None:
         arn = str(one["arn"]).format(n=number)
         if not _ARN.fullmatch(arn):
             raise EstateError(f"account {account.account_id}: {arn!r} is no ARN")
+        if arn not in mine.resources:
+            mine.regions.setdefault(_region_of(arn), []).append(arn)
         mine.resources[arn] = {str(key): str(value) for key, value in one.get("tags", {}).items()}
         if mine.resources[arn]:
             mine.known.add(arn)
@@ -87,8 +91,9 @@ def _tags(mine: State, region: Region, arn: str) -> dict[str, str] | None:
 
 def _everything(mine: State, region: Region) -> t.Iterator[tuple[str, dict[str, str]]]:
     """All that has tags or had some, in the region."""
-    for arn, tags in mine.resources.items():
-        if _region_of(arn) == region.name and (tags or arn in mine.known):
+    for arn in mine.regions.get(region.name, ()):
+        tags = mine.resources[arn]
+        if tags or arn in mine.known:
             yield arn, tags
     prefix = f"arn:aws:ec2:{region.name}:{region.account}"
     stores: tuple[tuple[str, t.Mapping[str, t.Any]], ...] = (("instance", region.instances), ("volume", region.volumes))
@@ -106,11 +111,11 @@ def get_resources(cloud: Cloud, call: Call) -> _Dict:
     account = account_of(cloud, call)
     mine, region = state(account), account.region(call.region)
     arns, kinds, filters = params.get("ResourceARNList"), params.get("ResourceTypeFilters"), params.get("TagFilters")
-    if arns and (kinds or filters or params.get("PaginationToken")):
-        raise AwsError("InvalidParameterException", "ResourceARNList cannot be combined with other filters.")
+    if arns and (kinds or filters or params.get("PaginationToken") or "ResourcesPerPage" in params):
+        raise AwsError("InvalidParameterException", "ResourceARNList cannot be combined with filters and pages.")
     if arns and len(arns) > _LIST_LIMIT:
         raise AwsError("InvalidParameterException", "ResourceARNList has more than 100 members.")
-    limit = params.get("ResourcesPerPage", 50)
+    limit = params.get("ResourcesPerPage", _LIST_LIMIT if arns else 50)
     if not 1 <= limit <= _LIST_LIMIT:
         raise AwsError("InvalidParameterException", "ResourcesPerPage must be between 1 and 100.")
     found = list(_everything(mine, region))

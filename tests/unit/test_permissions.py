@@ -25,10 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guides" / "permissions.md"
 SERVICES = (
     "account", "autoscaling", "budgets", "ce", "cloudfront", "cloudwatch", "ec2", "ecs",
-    "organizations", "pricing", "savingsplans", "sts",
+    "organizations", "pricing", "resourcegroupstaggingapi", "savingsplans", "sts",
 )  # fmt: skip
 #: asked for by AWS while it carries out something else, or by boto3 itself when it assumes a role
 NOT_CALLED = {
+    "ec2:CreateTags": "the tagging API asks each service whether the caller may tag its resources",
+    "ec2:DeleteTags": "the same when it removes tags",
     "ec2:RunInstances": "a group that uses a launch template checks that its caller may launch from it",
     "iam:PassRole": "the instance profile of a launch template, the role of a budget's action",
     "sts:AssumeRole": "boto3's own credential provider calls it",
