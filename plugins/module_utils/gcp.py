@@ -28,6 +28,7 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 #: An operation that is not done after this time is given up (seconds).
 OPERATION_TIMEOUT = 300.0
 _AGAIN = {408, 429, 500, 502, 503, 504}
+_REFUSED = {429}
 
 #: Options of every module for Google Cloud; documented by ``doc_fragments/gcp.py``.
 ARGUMENTS: dict[str, _Dict] = {
@@ -137,9 +138,12 @@ class Gcp:
         about: str,
         body: t.Any = None,
         query: Mapping[str, t.Any] | None = None,
+        *,
+        once: bool = False,
     ) -> _Dict:
         """The answer to a request; sent again while Google is busy, with the same body.
 
+        :param once: the request would act twice: it is sent again only where Google says that it did nothing (429).
         :raises GcpError: one sentence that names ``about``.
         """
         url = f"{self._base or f'https://{service}.googleapis.com'}{path}"
@@ -152,11 +156,11 @@ class Gcp:
             except deps.google_exceptions.RefreshError as error:
                 raise GcpError(f"Google Cloud does not take the credentials: {_line(error)}") from None
             except (deps.google_exceptions.TransportError, deps.requests.RequestException) as error:
-                if last:
+                if last or once:
                     raise GcpError(f"{url} cannot be asked: {_line(error)}") from None
                 self._sleep(pause)
                 continue
-            if answer.status_code in _AGAIN and not last:
+            if answer.status_code in (_REFUSED if once else _AGAIN) and not last:
                 self._sleep(asked_to_wait(answer.headers, pause))
                 continue
             return self._read(answer, about)
