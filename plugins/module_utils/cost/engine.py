@@ -106,7 +106,7 @@ def open_costs(
         connection, table = _spark(url, since, until, sources)
     else:
         connection, table = _database(url, scheme, settings)
-    return connection, _within(conformed(table), since, until)
+    return connection, within(conformed(table), since, until)
 
 
 def fetch(expression: ir.Table) -> list[dict[str, t.Any]]:
@@ -161,7 +161,9 @@ def conformed(table: ir.Table) -> ir.Table:
             chosen[column.name] = ibis.null(kind)
             continue
         value = table[there[column.name]]
-        if column.kind == "map":
+        if column.kind == "map" and not value.type().is_string():
+            # Maps, structures and JSON are another thing in each engine; nothing portable looks into them.
+            chosen[column.name] = ibis.null(kind)
             continue
         if column.kind == "moment" and value.type().is_timestamp():
             # A moment with a zone is the same moment in UTC; one without is UTC already.
@@ -176,7 +178,8 @@ def conformed(table: ir.Table) -> ir.Table:
     return table.select(**chosen, **extra)
 
 
-def _within(table: ir.Table, since: datetime.date | None, until: datetime.date | None) -> ir.Table:
+def within(table: ir.Table, since: datetime.date | None, until: datetime.date | None) -> ir.Table:
+    """The rows of billing months with ``since`` <= month < ``until``."""
     start = table.BillingPeriodStart
     if since is not None:
         table = table.filter(start >= deps.ibis.timestamp(since.isoformat()))
@@ -267,6 +270,7 @@ def _database(url: str, scheme: str, settings: t.Mapping[str, t.Any]) -> tuple[B
             raise CostsError(f"there is no DuckDB database {path}")
         with _told(f"{path} cannot be read"):
             connection = deps.ibis.duckdb.connect(path, read_only=True, **settings)
+            connection.con.execute("SET TimeZone = 'UTC'")
             return connection, connection.table(table, database=tuple(where) or None)
     address = urllib.parse.urlunsplit((engine, parts.netloc, parts.path, urllib.parse.urlencode(rest), ""))
     with _told(f"{shown(url)} cannot be read", urllib.parse.unquote(parts.password or "")):

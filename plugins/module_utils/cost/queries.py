@@ -232,8 +232,10 @@ def resource_charges(table: ir.Table, rules: Rules, metric: str = "EffectiveCost
     category = table.ChargeCategory
     follows = table.filter(category.isin(FOLLOWING) & ~_tagged(table, rules) & table.ResourceId.notnull())
     named = follows.select(resource=follows.ResourceId).distinct()
-    bases = table.filter(~category.isin(FOLLOWING)).mutate(resource=table.ResourceId).semi_join(named, "resource")
-    keys = columns(bases, rules.columns)
-    return bases.group_by([bases.BillingCurrency.name("currency"), "resource", *keys]).aggregate(
-        cost=bases[metric].sum()
-    )
+    keys = columns(table, rules.columns)
+    own = table.filter(~category.isin(FOLLOWING))
+    # Only the columns that are asked for go through the join.
+    bases = own.select(
+        own.BillingCurrency.name("currency"), own.ResourceId.name("resource"), own[metric].name("amount"), *keys
+    ).semi_join(named, "resource")
+    return bases.group_by(["currency", "resource", *keys]).aggregate(cost=bases.amount.sum())

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 frugal.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What queries say to engines that are not to be had here: SQL that parses, with the columns and functions meant.
+
+That SQL parses does not prove that an engine answers it: DuckDB, PostgreSQL and Spark do answer, in tests/e2e.
+"""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+import pytest
+
+pytest.importorskip("ibis")
+
+import ibis
+import sqlglot
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import engine, focus, queries
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.allocation import Pool, Rules
+from sqlglot import exp
+
+TYPES = {"text": "string", "number": "float64", "moment": "timestamp", "map": "map<string, string>"}
+RULES = Rules(("x_tag_team",), pools=(Pool("support", match={"ServiceName": ("AWS Support",)}),))
+ENGINES = ("athena", "trino", "bigquery")
+AUGUST, SEPTEMBER = datetime.date(2026, 8, 1), datetime.date(2026, 9, 1)
+QUERIES: dict[str, t.Callable[[t.Any], t.Any]] = {
+    "monthly": lambda table: queries.monthly(table, ["ServiceName", "tag:team"]),
+    "compared": lambda table: queries.compared(table, ["ServiceName", "tag:team"]),
+    "bill": queries.bill,
+    "movers": lambda table: queries.movers(table, ["ServiceName"], SEPTEMBER, AUGUST),
+    "daily_series": lambda table: queries.daily_series(table, ["ServiceName"]),
+    "coverage_by_tag": lambda table: queries.coverage_by_tag(table, ["tag:team"]),
+    "commitment_use": queries.commitment_use,
+    "charges": lambda table: queries.charges(table, RULES),
+    "resource_charges": lambda table: queries.resource_charges(table, RULES),
+}
+#: Functions of each engine that the queries may use: Trino's documentation, "Functions and operators" (Athena's
+#: engine version 3 is Trino), and GoogleSQL's for BigQuery.
+FUNCTIONS = {
+    "athena": {"FROM_ISO8601_TIMESTAMP"},
+    "trino": {"FROM_ISO8601_TIMESTAMP"},
+    "bigquery": {"DATETIME"},
+}
+
+
+def table_of(dialect: str) -> t.Any:
+    """A catalog's table as it keeps it: Glue and Hive in small letters; BigQuery's moments have a zone."""
+    moment = "timestamp('UTC')" if dialect == "bigquery" else "timestamp(3)"
+    columns = {
+        column.name if dialect == "bigquery" else column.name.lower(): moment
+        if column.kind == "moment"
+        else TYPES[column.kind]
+        for column in focus.COLUMNS
+    }
+    table = engine.conformed(ibis.table({**columns, "x_tag_team": "string"}, name="focus"))
+    return engine.within(table, AUGUST, datetime.date(2026, 10, 1))
+
+
+def compiled(dialect: str, expression: t.Any) -> str:
+    """The SQL, without a driver for the engine."""
+    import ibis.backends.sql.compilers as compilers
+
+    compiler = getattr(compilers, dialect).compiler
+    return str(compiler.to_sqlglot(expression).sql(compiler.dialect))
+
+
+@pytest.mark.parametrize("dialect", ENGINES)
+@pytest.mark.parametrize("name", QUERIES)
+def test_sql_for_engines_that_are_not_here(dialect: str, name: str) -> None:
+    expression = QUERIES[name](table_of(dialect))
+    sql = compiled(dialect, expression)
+    parsed = sqlglot.parse_one(sql, dialect=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+    names = [selected.alias_or_name for selected in parsed.selects]
+    assert names in ([*expression.columns], ["*"])
+    assert [found.name for found in parsed.find_all(exp.Table) if found.name == "focus"]
+    assert not {found.name for found in parsed.find_all(exp.Anonymous)} - FUNCTIONS[dialect]
+    assert {"tags", "skupricedetails"}.isdisjoint(column.name.lower() for column in parsed.find_all(exp.Column))
+    # Billing months are chosen where the table is read, so that partitions that nobody asks for are not.
+    scans = [
+        scan
+        for scan in parsed.find_all(exp.Select)
+        if isinstance(scan.args.get("from_", scan.args.get("from")).this, exp.Table)
+    ]
+    assert scans
+    for scan in scans:
+        if scan.find(exp.Table).name == "focus":
+            assert "billingperiodstart" in scan.args["where"].sql().lower()
+
+
+@pytest.mark.parametrize(("dialect", "truncated"), [("athena", "DATE_TRUNC('MONTH'"), ("bigquery", ", MONTH)")])
+def test_months_are_truncated_by_each_engine(dialect: str, truncated: str) -> None:
+    assert truncated in compiled(dialect, queries.monthly(table_of(dialect)))
+
+
+def test_sums_of_parts_are_conditions_and_not_subqueries() -> None:
+    sql = compiled("trino", queries.commitment_use(table_of("trino")))
+    assert sql.count("FILTER(WHERE") + sql.count("FILTER (WHERE") == 6
+    assert sql.upper().count("SELECT") <= 4
