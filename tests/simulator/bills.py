@@ -413,7 +413,7 @@ def export_rows(
                 day,
                 cost,
                 service=("Compute Engine", "6F81-5844-456A"),
-                sku=f"{machine.machine_type} Instance running in Americas",
+                sku=machine_sku(machine.machine_type),
                 usage=(hours * 3600, "seconds", hours, "hour"),
                 region=machine.zone.rpartition("-")[0],
                 zone=machine.zone,
@@ -441,6 +441,16 @@ def export_rows(
         day += DAY
 
 
+def machine_sku(machine_type: str) -> str:
+    """The name of what a machine is billed as."""
+    return f"{machine_type} Instance running in Americas"
+
+
+def sku_id(sku: str) -> str:
+    """The id of a SKU, made of its name."""
+    return sku.replace(" ", "")[:14].upper()
+
+
 def _export(
     project: Project,
     day: datetime.date,
@@ -460,7 +470,7 @@ def _export(
     return {
         "billing_account_id": project.billing_account,
         "service": {"id": service[1], "description": service[0]},
-        "sku": {"id": sku.replace(" ", "")[:14].upper(), "description": sku},
+        "sku": {"id": sku_id(sku), "description": sku},
         "usage_start_time": begin,
         "usage_end_time": f"{(day + DAY).isoformat()} 00:00:00 UTC",
         "export_time": f"{(day + DAY).isoformat()} 06:12:31 UTC",

@@ -13,7 +13,7 @@ import typing as t
 from collections.abc import Mapping
 from pathlib import Path
 
-from simulator import bills
+from simulator import bills, gcp_billing
 from simulator.errors import EstateError
 from simulator.state import Cloud
 from simulator.wire import Answer
@@ -112,6 +112,7 @@ class Google:
         self._google = self._api.Google()
         for project in cloud.projects:
             self._add(project)
+        gcp_billing.install(self._google, cloud, PRICES)
 
     def _add(self, project: bills.Project) -> None:
         base = f"/compute/v1/projects/{project.project_id}"
