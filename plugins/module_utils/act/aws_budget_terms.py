@@ -17,10 +17,9 @@ import re
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.frugal.cloud.plugins.module_utils import currencies
 from ansible_collections.frugal.cloud.plugins.module_utils.act import aws_budget_filter
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_budget_filter import BudgetError
-from ansible_collections.frugal.cloud.plugins.module_utils.cost import currencies
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.identities import masked
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
 Options: t.TypeAlias = "Mapping[str, t.Any]"
@@ -308,16 +307,14 @@ def subscribers(where: str, one: Options) -> frozenset[Subscriber]:
     found: set[Subscriber] = set()
     for number, address in enumerate(one.get("emails") or ()):
         if not _EMAIL.fullmatch(address):
-            raise BudgetError(f"{where}.emails[{number}] is {masked(address)!r}: give an address as name@example.com")
+            raise BudgetError(f"{where}.emails[{number}] is {address!r}: give an address as name@example.com")
         found.add(("EMAIL", address))
     if len(found) > MOST_EMAILS:
         raise BudgetError(f"{where}.emails has {len(found)} addresses: AWS takes {MOST_EMAILS}; use an SNS topic")
     topic = one.get("sns_topic")
     if topic:
         if not _TOPIC.fullmatch(topic):
-            raise BudgetError(
-                f"{where}.sns_topic is {masked(topic)!r}: give a topic's ARN, arn:aws:sns:REGION:ACCOUNT:NAME"
-            )
+            raise BudgetError(f"{where}.sns_topic is {topic!r}: give a topic's ARN, arn:aws:sns:REGION:ACCOUNT:NAME")
         found.add(("SNS", topic))
     if not found:
         raise BudgetError(f"{where} tells nobody: give emails, sns_topic or both")
@@ -361,9 +358,7 @@ def actions(one: Options) -> tuple[Action, ...]:
         if len(kinds) != 1:
             raise BudgetError(f"{where} has {' and '.join(kinds) or 'nothing to do'}: give one of iam, scp and ssm")
         if not _ROLE.fullmatch(action["role"]):
-            raise BudgetError(
-                f"{where}.role is {masked(action['role'])!r}: give a role's ARN, arn:aws:iam::ACCOUNT:role/NAME"
-            )
+            raise BudgetError(f"{where}.role is {action['role']!r}: give a role's ARN, arn:aws:iam::ACCOUNT:role/NAME")
         value, kind = _threshold(where, action)
         body = {
             "NotificationType": action["spend"].upper(),
@@ -384,7 +379,7 @@ def _definition(where: str, kind: str, one: Options) -> _Dict:
     if kind == "iam":
         principals = {api: sorted(one[api.lower()]) for api in ("Roles", "Groups", "Users") if one.get(api.lower())}
         if not _POLICY.fullmatch(one["policy"]):
-            raise BudgetError(f"{where}.policy is {masked(one['policy'])!r}: give a policy's ARN")
+            raise BudgetError(f"{where}.policy is {one['policy']!r}: give a policy's ARN")
         if not principals:
             raise BudgetError(f"{where} gives the policy to nobody: give roles, groups or users")
         return {"IamActionDefinition": {"PolicyArn": one["policy"], **principals}}
@@ -393,7 +388,7 @@ def _definition(where: str, kind: str, one: Options) -> _Dict:
             raise BudgetError(f"{where}.policy is {one['policy']!r}: give a policy's id, such as p-0123456789")
         wrong = [target for target in one["targets"] if not _TARGET.fullmatch(target)]
         if wrong or not one["targets"]:
-            raise BudgetError(f"{where}.targets has {masked(str(wrong))}: give account ids and ids of units (ou-...)")
+            raise BudgetError(f"{where}.targets has {wrong!s}: give account ids and ids of units (ou-...)")
         return {"ScpActionDefinition": {"PolicyId": one["policy"], "TargetIds": sorted(one["targets"])}}
     if not one["instances"]:
         raise BudgetError(f"{where}.instances is empty: give ids of instances")

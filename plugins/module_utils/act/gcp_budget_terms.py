@@ -15,8 +15,7 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from ansible_collections.frugal.cloud.plugins.module_utils.cost import currencies
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.identities import masked
+from ansible_collections.frugal.cloud.plugins.module_utils import currencies
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
 Options: t.TypeAlias = "Mapping[str, t.Any]"
@@ -56,7 +55,7 @@ def account(text: str) -> str:
     """The id of a billing account. :raises GcpBudgetError: it is none."""
     found = _ACCOUNT.fullmatch(text)
     if not found:
-        raise GcpBudgetError(f"billing_account is {masked(text)!r}: give an id such as 01AB23-45CD67-89EF01")
+        raise GcpBudgetError(f"billing_account is {text!r}: give an id such as 01AB23-45CD67-89EF01")
     return found[2]
 
 
@@ -112,7 +111,7 @@ def _filter(where: str, one: Options) -> _Dict:
         for number, text in enumerate(one[option]):
             match = form.fullmatch(text)
             if not match or (match[1] or prefix) != prefix:
-                raise GcpBudgetError(f"{where}.{option}[{number}] is {masked(text)!r}: give {example}")
+                raise GcpBudgetError(f"{where}.{option}[{number}] is {text!r}: give {example}")
             values.append(prefix + match[2])
     if one.get("labels") is not None:
         if len(one["labels"]) > 1:
