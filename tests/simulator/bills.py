@@ -370,9 +370,9 @@ def write_focus(cloud: Cloud, folder: pathlib.Path, months: int, now: float) -> 
 # --- Google
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Machine:
-    """A machine of a project that runs all the time: its price in USD/hour."""
+    """A machine of a project that runs all the time: its price in USD/hour, its labels as they are now."""
 
     name: str
     machine_type: str

@@ -93,31 +93,47 @@ def add_project(cloud: Cloud, one: _Dict, today: t.Any) -> None:
     )
 
 
-def _standins() -> types.ModuleType:
+def _standins() -> tuple[types.ModuleType, types.ModuleType, types.ModuleType]:
     """The stand-ins of Google's APIs, which are part of the collection's tests: its name has to be importable."""
     root = Path(__file__).resolve().parents[2]
     here = root.parents[2] if root.parts[-3:] == ("ansible_collections", "frugal", "cloud") else root / "build" / "root"
     if str(here) not in sys.path:
         sys.path.insert(0, str(here))
-    from ansible_collections.frugal.cloud.tests.standins import google_api
+    from ansible_collections.frugal.cloud.tests.standins import gcp_budgets, gcp_labels, google_api
 
-    return google_api
+    return google_api, gcp_budgets, gcp_labels
 
 
 class Google:
     """Google's APIs over the projects of an estate, as one server."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._api = _standins()
+        self._api, budgets, labels = _standins()
         self._google = self._api.Google()
+        #: machines by the path of their resource, whose labels their bills show
+        self._machines: dict[str, bills.Machine] = {}
         for project in cloud.projects:
             self._add(project)
+        labels.install(self._google)
+        accounts = {project.billing_account: "USD" for project in cloud.projects}
+        numbers = {project.project_id: project.number for project in cloud.projects}
+        self.budgets = budgets.Budgets(accounts=accounts, projects=numbers)
+        budgets.install(self._google, self.budgets)
         gcp_billing.install(self._google, cloud, PRICES)
 
     def _add(self, project: bills.Project) -> None:
+        self._google.resources[f"/v3/projects/{project.project_id}"] = {
+            "name": f"projects/{project.number}",
+            "projectId": project.project_id,
+            "displayName": project.name,
+            "state": "ACTIVE",
+            "labels": dict(project.labels),
+        }
         base = f"/compute/v1/projects/{project.project_id}"
         for machine in project.machines:
-            self._google.resources[f"{base}/zones/{machine.zone}/instances/{machine.name}"] = {
+            path = f"{base}/zones/{machine.zone}/instances/{machine.name}"
+            self._machines[path] = machine
+            self._google.resources[path] = {
                 "labels": dict(machine.labels),
                 "machineType": f"zones/{machine.zone}/machineTypes/{machine.machine_type}",
                 "status": "RUNNING",
@@ -130,4 +146,8 @@ class Google:
         path, query = environ.get("PATH_INFO", "/"), environ.get("QUERY_STRING", "")
         request = self._api.Request(environ["REQUEST_METHOD"], path, query, headers, body)
         reply = self._api.respond(self._google, request)
+        if path.endswith("/setLabels"):
+            target = path.removesuffix("/setLabels")
+            if target in self._machines:
+                self._machines[target].labels = dict(self._google.resources[target]["labels"])
         return Answer(reply.status, _JSON, json.dumps(reply.content).encode())

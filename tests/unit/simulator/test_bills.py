@@ -155,3 +155,18 @@ def test_bills_are_left_in_a_folder(start: Callable[..., Any], tmp_path: Path) -
         "gcp_billing_export_202605.json.gz",
         "gcp_billing_export_202606.json.gz",
     ]
+
+
+def test_labels_that_are_set_are_on_the_next_bill(start: Callable[..., Any], tmp_path: Path) -> None:
+    simulator = start(ESTATE)
+    path = "/compute/v1/projects/shop/zones/us-central1-a/instances/web-001"
+    token = "ya29.the-token-of-the-tests"
+    _status, there = ask(simulator.url, path, token)
+    body = json.dumps({"labels": {"team": "shop"}, "labelFingerprint": there["labelFingerprint"]}).encode()
+    headers = {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{simulator.url}{path}/setLabels", body, headers, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    with gzip.open(simulator.bills(tmp_path, months=1)["gcp"][0], "rt", encoding="utf-8") as file:
+        found = {row["resource"]["name"]: row["labels"][0]["value"] for row in map(json.loads, file)}
+    assert found == {"web-000": "web", "web-001": "shop"}
