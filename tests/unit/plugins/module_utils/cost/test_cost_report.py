@@ -247,3 +247,15 @@ def test_bad_options_are_one_sentence(
 ) -> None:
     with pytest.raises(error, match=message):
         report(folder, **given)
+
+
+def test_benchmark_asks_both_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    benchmark = pytest.importorskip("ansible_collections.frugal.cloud.tests.benchmarks.cost_report")
+    monkeypatch.setattr(benchmark, "BY", ("ServiceName", "SubAccountName", "x_tag_team"))
+    ours, theirs = (json.loads(json.dumps(ask(str(folder)), default=str)) for ask in (benchmark.ours, benchmark.plain))
+    benchmark.compare(ours, theirs)
+    with pytest.raises(benchmark.DifferentResults, match="one alone has"):
+        benchmark.compare(ours[1:], theirs)
+    with pytest.raises(benchmark.DifferentResults, match="pandas"):
+        benchmark.compare([[*ours[0][:-1], ours[0][-1] + 1], *ours[1:]], theirs)
