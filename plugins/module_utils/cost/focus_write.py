@@ -41,13 +41,14 @@ STAND_INS: Mapping[str, str] = {
     "ListCost": "ContractedCost",
     "PublisherName": "ProviderName",
     "InvoiceIssuerName": "ProviderName",
+    "ServiceName": "ProviderName",
 }
 #: The same where the stand-in is a value, as SQL.
 DEFAULTS: Mapping[str, str] = {"ServiceCategory": "'Other'", "ChargeFrequency": "'Usage-Based'"}
 #: What no source may leave out.
 NEEDED = (
     *("BilledCost", "BillingAccountId", "BillingCurrency", "BillingPeriodStart", "ChargeCategory"),
-    *("ChargePeriodEnd", "ChargePeriodStart", "ProviderName", "ServiceName"),
+    *("ChargePeriodEnd", "ChargePeriodStart", "ProviderName"),
 )
 SQL_TYPES: Mapping[focus.Kind, str] = {"text": "VARCHAR", "number": "DOUBLE", "moment": "TIMESTAMP", "map": "VARCHAR"}
 
@@ -274,8 +275,8 @@ def write_rows(
     A row maps columns of FOCUS (and ``x_...`` columns of one's own, text) to values. Moments are ``datetime`` (UTC
     where it has no zone), ``date`` or ISO 8601; ``Tags`` and ``SkuPriceDetails`` are mappings. What may not be null
     and is missing gets a stand-in: ``EffectiveCost``, ``ContractedCost`` and ``ListCost`` the billed cost,
-    ``PublisherName`` and ``InvoiceIssuerName`` the provider, ``ServiceCategory`` ``Other``, ``ChargeFrequency``
-    ``Usage-Based``, ``BillingPeriodEnd`` a month after its start. Rows that are the same as before change nothing,
+    ``PublisherName``, ``InvoiceIssuerName`` and ``ServiceName`` the provider, ``ServiceCategory`` ``Other``,
+    ``ChargeFrequency`` ``Usage-Based``, ``BillingPeriodEnd`` a month after its start. Rows that are the same as before change nothing,
     whatever their order. The rows may be any iterable: they are kept on disk, not in memory.
 
     :param check: only say what would change.

@@ -140,7 +140,7 @@ def test_check_mode_makes_no_folder(tmp_path: Path) -> None:
         ({"BilledCost": "abc"}, ("line 5", "column BilledCost", "'abc' is not a number")),
         ({"ChargePeriodStart": "yesterday"}, ("line 5", "column ChargePeriodStart", "'yesterday' is not a time")),
         ({"BillingCurrency": ""}, ("line 5", "column BillingCurrency", "empty")),
-        ({"ServiceName": "NULL"}, ("line 5", "column ServiceName", "empty")),
+        ({"BillingAccountId": "NULL"}, ("line 5", "column BillingAccountId", "empty")),
         ({"Tags": "team=shop"}, ("line 5", "column Tags", "JSON object")),
         ({"Tags": "[1]"}, ("line 5", "column Tags", "JSON object")),
         ({"BillingPeriodEnd": "2026-05-01"}, ("line 5", "column BillingPeriodEnd", "not after BillingPeriodStart")),
