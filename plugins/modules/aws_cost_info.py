@@ -164,7 +164,7 @@ costs:
   sample:
     - start: "2026-10-01"
       end: "2026-11-01"
-      keys: {SERVICE: AWS Lambda}
+      group: {SERVICE: AWS Lambda}
       amounts: {UnblendedCost: {amount: 812.4, unit: USD}}
       estimated: false
 forecast:
@@ -177,7 +177,7 @@ forecast:
     unit: USD
     total: 1210.5
     periods: [{start: "2026-11-24", end: "2026-12-01", mean: 1210.5, lower: 1130.2, upper: 1290.8}]
-values:
+values_of:
   description: Values by key.
   returned: when O(values_of) is set
   type: dict

@@ -167,7 +167,7 @@ costs:
   elements: dict
   sample:
     - period: 2026-10
-      keys: {service: Cloud Storage}
+      group: {service: Cloud Storage}
       currency: USD
       cost: 130.2
       credits: -10.2

@@ -95,7 +95,7 @@ def gather(aws: Aws, params: Mapping[str, t.Any], today: datetime.date, check: b
     if forecast is not None:
         found["forecast"] = _forecast(explorer, params["forecast"], forecast, filters)
     if wanted:
-        found["values"] = {key.text: explorer.values(period, key, filters) for key in wanted}
+        found["values_of"] = {key.text: explorer.values(period, key, filters) for key in wanted}
     if params["tag_names"]:
         found["tag_names"] = explorer.tag_keys(period)
     if params["dataset"]:
@@ -156,7 +156,7 @@ def _cost(cost: Cost, keys: Sequence[Key]) -> _Dict:
     return {
         "start": cost.start,
         "end": cost.end,
-        "keys": {key.text: value for key, value in zip(keys, cost.keys)},
+        "group": {key.text: value for key, value in zip(keys, cost.keys)},
         "amounts": {
             name: {"amount": round(one.value, 6), "unit": one.unit} for name, one in sorted(cost.amounts.items())
         },

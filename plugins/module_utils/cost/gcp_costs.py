@@ -159,7 +159,7 @@ def _cost(one: Mapping[str, t.Any], keys: list[str]) -> _Dict:
     mixed = one["unit"] != one["other_unit"]
     return {
         "period": f"{period[:4]}-{period[4:]}" if len(period) == 6 else period,
-        "keys": {key: one[f"key_{number}"] for number, key in enumerate(keys)},
+        "group": {key: one[f"key_{number}"] for number, key in enumerate(keys)},
         "currency": one["currency"],
         "cost": round(cost, 6),
         "credits": round(credits, 6),

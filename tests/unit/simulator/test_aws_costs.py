@@ -115,7 +115,7 @@ def test_a_forecast_and_values_of_keys(cloud: t.Any) -> None:
     june, july = found["forecast"]["periods"]
     assert (june["start"], july["end"]) == ("2026-06-15", "2026-08-01")
     assert june["lower"] < june["mean"] < june["upper"]
-    assert found["values"] == {"LINKED_ACCOUNT": ["********1111", "********2222"], "tag:team": ["", "ads", "shop"]}
+    assert found["values_of"] == {"LINKED_ACCOUNT": ["********1111", "********2222"], "tag:team": ["", "ads", "shop"]}
     assert found["accounts"]["********2222"] == "other"
     assert found["api"]["calls"] == {
         "ce:GetCostForecast": 1,

@@ -63,6 +63,6 @@ def test_the_dataset_has_the_sums_of_the_bill(start: t.Callable[..., t.Any], tmp
     by_label = ask(
         simulator, gather=["costs"], export_table=TABLE, since="2026-05-01", until="2026-06-01", group_by=["label:env"]
     )
-    assert [one["keys"] for one in by_label["costs"]] == [{"label:env": None}, {"label:env": "prod"}]
+    assert [one["group"] for one in by_label["costs"]] == [{"label:env": None}, {"label:env": "prod"}]
     assert by_label["costs"][1]["cost"] == pytest.approx(2 * 0.1942 * 24 * 31, abs=1e-4)
     assert by_label["costs"][1]["credits"] == pytest.approx(-0.2 * 2 * 0.1942 * 24 * 31, abs=1e-4)

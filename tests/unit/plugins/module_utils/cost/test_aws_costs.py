@@ -61,7 +61,7 @@ def test_all_pages_are_read_and_each_is_paid_for(fake_aws: Fake) -> None:
         {"ResultsByTime": [result((["Amazon S3"], 1.25))]},
     )
     found = gather(aws, options(group_by=["SERVICE"]), TODAY, check=False)
-    assert [(one["keys"], one["amounts"]["AmortizedCost"]["amount"]) for one in found["costs"]] == [
+    assert [(one["group"], one["amounts"]["AmortizedCost"]["amount"]) for one in found["costs"]] == [
         ({"SERVICE": "AWS Lambda"}, 2.5),
         ({"SERVICE": "Amazon S3"}, 1.25),
     ]
@@ -125,7 +125,7 @@ def test_tags_and_filters(fake_aws: Fake) -> None:
         {"key": "record_type", "values": ["Tax"], "exclude": True},
     ]
     found = gather(aws, options(group_by=["tag:team", "region"], filters=filters), TODAY, check=False)
-    assert found["costs"][0]["keys"] == {"tag:team": "", "REGION": "eu-west-1"}
+    assert found["costs"][0]["group"] == {"tag:team": "", "REGION": "eu-west-1"}
     assert aws.asked[0][1]["Filter"] == {
         "And": [
             {"Tags": {"Key": "env", "Values": ["prod"]}},
@@ -145,7 +145,7 @@ def test_accounts_are_masked_unless_asked_for(fake_aws: Fake) -> None:
     assert ACCOUNT not in str(found)
     assert found["accounts"] == {"********1111": "production"}
     shown = gather(aws, options(group_by=["LINKED_ACCOUNT"], show_identities=True), TODAY, check=False)
-    assert shown["costs"][0]["keys"] == {"LINKED_ACCOUNT": ACCOUNT}
+    assert shown["costs"][0]["group"] == {"LINKED_ACCOUNT": ACCOUNT}
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_values_of_dimensions_tags_and_categories(fake_aws: Fake) -> None:
         TODAY,
         check=False,
     )
-    assert found["values"] == {"REGION": ["us-east-1"], "tag:team": ["", "search"], "category:Product": ["shop"]}
+    assert found["values_of"] == {"REGION": ["us-east-1"], "tag:team": ["", "search"], "category:Product": ["shop"]}
     assert found["tag_names"] == ["team"]
     assert found["api"]["cost"] == 0.04
 

@@ -168,7 +168,7 @@ def test_costs_by_month_of_the_invoice_and_by_day(cloud: Cloud) -> None:
     assert (may["quantity"], may["unit"]) == (3.0, "hour")
     assert (june["period"], june["cost"], june["quantity"], june["unit"]) == ("2026-06", 8.5, None, None)
     days = costs(cloud, granularity="daily", group_by=["project"])
-    assert [(one["period"], one["keys"]["project"], one["cost"]) for one in days] == [
+    assert [(one["period"], one["group"]["project"], one["cost"]) for one in days] == [
         ("2026-05-30", "shop", 15.0),
         ("2026-06-01", "shop", 4.0),
         ("2026-06-02", None, 7.5),
@@ -179,7 +179,7 @@ def test_costs_by_month_of_the_invoice_and_by_day(cloud: Cloud) -> None:
 
 def test_costs_by_labels(cloud: Cloud) -> None:
     found = costs(cloud, group_by=["label:env", "project_label:team", "service"], until="2026-06-01")
-    assert [(list(one["keys"].values()), one["cost"]) for one in found] == [
+    assert [(list(one["group"].values()), one["cost"]) for one in found] == [
         ([None, "web", "Compute Engine"], 9.0),
         (["a", "web", "Compute Engine"], 10.0),
     ]
