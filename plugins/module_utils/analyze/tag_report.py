@@ -104,11 +104,10 @@ def coverage(policy: Policy, charges: Mapping[str, Sequence[Charge]], team_key: 
     team = policy.named(team_key, "team_key")
     found: list[_Dict] = []
     for currency in sorted({charge.currency for rows in charges.values() for charge in rows}):
-        keys = []
-        for key in policy.keys:
-            rows = [charge for charge in charges.get(key.name, ()) if charge.currency == currency]
-            if rows:
-                keys.append(_covered(key, rows))
+        keys = [
+            _covered(key, [charge for charge in charges.get(key.name, ()) if charge.currency == currency])
+            for key in policy.keys
+        ]
         rows = [charge for charge in charges.get(team.name, ()) if charge.currency == currency]
         costs: dict[str, float] = {}
         for charge in rows:
@@ -130,15 +129,16 @@ def coverage(policy: Policy, charges: Mapping[str, Sequence[Charge]], team_key: 
 
 
 def _covered(key: Key, rows: Sequence[Charge]) -> _Dict:
+    """Figures are None where the data knows nothing of the key: that is not the same as none of the money."""
     total = sum(charge.cost for charge in rows)
     tagged = sum(charge.cost for charge in rows if charge.values.get(key.name))
     compliant = sum(charge.cost for charge in rows if key.allowed(charge.values.get(key.name, "")))
     return {
         "key": key.name,
-        "cost": round(total, 2),
-        "tagged": round(tagged, 2),
+        "cost": round(total, 2) if rows else None,
+        "tagged": round(tagged, 2) if rows else None,
         "tagged_share": share(tagged, total),
-        "compliant": round(compliant, 2),
+        "compliant": round(compliant, 2) if rows else None,
         "compliant_share": share(compliant, total),
     }
 
