@@ -9,6 +9,9 @@ mean of the last days plus a percentage (OptScale's rule: 7 days and 30 %) and a
 deviations), each also with the threshold that does best on the tuning seeds, so that they are not judged by a badly
 chosen one. Alarms of the peers on adjacent days are one alarm, too.
 
+Forecasts: mean absolute error of a month's cost as forecast on five of its days, beside the naive forecast, what AWS
+describes and CloudHealth's formula (``forecast_series.py``), on generated series and on two real traces.
+
 Everything here is judged on ``JUDGED_SEEDS``; ``python tests/benchmarks/cost_anomalies.py tuning`` shows the same for
 the seeds that parameters were chosen on.
 """
@@ -27,16 +30,22 @@ if __name__ == "__main__":
     sys.path[:0] = [str(_ROOT / "build" / "root"), str(_ROOT / "tests" / "benchmarks")]
 
 import cost_series
+import forecast_series
 import numpy
 
 #: What must hold (issue: FinOps data).
 F1, FALSE_ALARMS = 0.85, 0.2
 Alarms = list[tuple[int, int]]
 Method = Callable[[numpy.ndarray], Alarms]
+NOISY = {"noise": (0.10, 0.15)}
+#: Samples on which forecasts have to be better than the others.
+GENERATED = ("generated, with anomalies in them", "generated, 10-15 % noise")
+#: Days of history before the first month; of the real traces one begins in the middle of the month before.
+HISTORY = 14
 #: name -> arguments of ``cost_series.sample``
 CONDITIONS: dict[str, dict[str, t.Any]] = {
     "5-10 % noise": {},
-    "10-15 % noise": {"noise": (0.10, 0.15)},
+    "10-15 % noise": NOISY,
     "5-10 % noise with heavy tails": {"tails": 5.0},
 }
 #: Thresholds that the peers are tried with, on the tuning seeds.
@@ -147,6 +156,67 @@ def _entry(name: str, workload: str, mine: float, other: float, unit: str, peer:
     }
 
 
+def forecasts(seeds: Sequence[int]) -> list[dict[str, t.Any]]:
+    """Month-end forecasts on generated and real series. :raises NotGoodEnough: ours are worse than the naive one."""
+    others = {
+        "last month (naive)": forecast_series.last_month,
+        "average day of the month (AWS)": forecast_series.average_day,
+        "average of 31 days (CloudHealth)": forecast_series.last_31_days,
+    }
+    samples = {
+        name: [(cost_series.sample(seed, **condition).costs, cost_series.FIRST) for seed in seeds]
+        for name, condition in (("generated, with anomalies in them", {}), ("generated, 10-15 % noise", NOISY))
+    }
+    samples |= {name: [found] for name, found in forecast_series.real().items()}
+    entries = []
+    for name, series in samples.items():
+        mine = _forecast_error(series, forecast_series.Ours())
+        count = sum(len(costs) for costs, _first in series)
+        ends = len(list(forecast_series.months(series[0][1], series[0][0].shape[1], HISTORY)))
+        days = ", ".join(str(day) for day in forecast_series.AS_OF)
+        workload = f"{name}, {count:,} series, {ends} month ends, after {days} days"
+        for peer, method in others.items():
+            other = _forecast_error(series, method)
+            if name in GENERATED and mine > other:
+                raise NotGoodEnough(f"{workload}: error {mine:.3f}, {peer} {other:.3f}")
+            entries.append(
+                {
+                    **_entry("", workload, mine, other, "mean absolute error", peer),
+                    "name": "forecast of the month's end",
+                }
+            )
+    entries.append(coverage(seeds[0]))
+    return entries
+
+
+def _forecast_error(series: Sequence[tuple[numpy.ndarray, t.Any]], method: forecast_series.Method) -> float:
+    found = [forecast_series.errors(costs, first, method, HISTORY) for costs, first in series]
+    return float(numpy.concatenate(found).mean())
+
+
+def coverage(seed: int, count: int = 40) -> dict[str, t.Any]:
+    """How often the month's end is within its band, which is to be four times of five."""
+    from ansible_collections.frugal.cloud.plugins.module_utils.analyze.cost_forecast import Forecaster
+
+    costs = cost_series.sample(seed, count=count).costs
+    inside = total = 0
+    for begin, end in forecast_series.months(cost_series.FIRST, costs.shape[1], 150):
+        for day in forecast_series.AS_OF:
+            known = costs[:, : begin + day]
+            bands = Forecaster(known, numpy.zeros_like(known), cost_series.FIRST).forecasts(0)
+            actual = costs[:, begin:end].sum(axis=1)
+            total += len(bands)
+            inside += sum(
+                one.month_end is not None and one.month_end.low <= cost <= one.month_end.high
+                for one, cost in zip(bands, actual)
+            )
+    workload = f"generated, {total:,} forecasts"
+    return {
+        **_entry("", workload, inside / total, 0.8, "of all", "what it is to be"),
+        "name": "forecast of the month's end: within the band",
+    }
+
+
 def speed(series: int = 2000) -> dict[str, t.Any]:
     """How long a year and more of many series takes."""
     costs = numpy.concatenate([cost_series.sample(seed).costs for seed in cost_series.TUNING_SEEDS])
@@ -163,7 +233,7 @@ def speed(series: int = 2000) -> dict[str, t.Any]:
 
 def run(seeds: Sequence[int] = cost_series.JUDGED_SEEDS) -> list[dict[str, t.Any]]:
     """All comparisons."""
-    return [*anomalies(seeds), speed()]
+    return [*anomalies(seeds), *forecasts(seeds), speed()]
 
 
 if __name__ == "__main__":
