@@ -73,7 +73,9 @@ class Report:
 
     def __init__(self, table: ir.Table, question: Question) -> None:
         self.question = question
-        self.keys = queries.columns(table, question.by)
+        #: The columns' names by those that the question gives them: a tag is called as it was asked for.
+        self.names = {queries.column(table, name): _called(name, queries.column(table, name)) for name in question.by}
+        self.keys = list(self.names)
         self._all = queries.restricted(table, question.filters)
         self._shown = self._all
         if question.first is not None:
@@ -99,7 +101,7 @@ class Report:
         return value if value is None or self.question.identities else masked_value(column, value)
 
     def _keys(self, row: Mapping[str, t.Any], keys: Iterable[str] | None = None) -> _Dict:
-        return {key: self._name(key, row[key]) for key in (self.keys if keys is None else keys)}
+        return {self.names.get(key, key): self._name(key, row[key]) for key in (self.keys if keys is None else keys)}
 
     def months(self) -> list[_Dict]:
         """Each month's bill by currency, with the change from the month before and the parts by ChargeCategory."""
@@ -330,6 +332,10 @@ class Report:
                     "pool": line.pool,
                     "cost": cost,
                 }
+
+
+def _called(asked: str, column: str) -> str:
+    return asked if asked.lower().startswith("tag:") else column
 
 
 def month_after(month: datetime.date | None) -> datetime.date | None:

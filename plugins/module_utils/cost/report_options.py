@@ -171,7 +171,7 @@ def report(params: Mapping[str, t.Any], *, check: bool = False) -> _Dict:
         "coverage": asked.coverage(),
     }
     if params["report_path"]:
-        columns = ["month", "currency", *asked.keys, "cost", "previous", "change", "change_percent", "share"]
+        columns = ["month", "currency", *asked.names.values(), "cost", "previous", "change", "change_percent", "share"]
         publish(params["report_path"], rendered(params["report_path"], columns, asked.lines()), check=check)
     if rules is not None:
         allocations = asked.allocations()
