@@ -130,8 +130,7 @@ def _periods(params: _Dict) -> list[tuple[float, float]]:
 
 def _charges(cloud: Cloud, account: Account, start: float, end: float) -> t.Iterator[_Charge]:
     """The bill of one account between two moments, day by day, up to now."""
-    now = cloud.clock.now()
-    payer = next(iter(cloud.accounts))
+    now, payer = cloud.clock.now(), _payer(cloud)
     end = min(end, now)
     while start < end:
         following = min((math.floor(start / 86400) + 1) * 86400, end)
@@ -217,9 +216,14 @@ def _matches(expression: _Dict | None, dimensions: t.Mapping[str, str], tags: t.
     raise AwsError("ValidationException", f"The simulator does not know the filter {sorted(expression)}")
 
 
+def _payer(cloud: Cloud) -> str:
+    """The account that gets the bill: the first of the estate."""
+    return next(iter(cloud.accounts))
+
+
 def _accounts(cloud: Cloud, call: Call) -> list[Account]:
     """The account that asks; the first of the estate is the payer and sees all."""
-    payer = next(iter(cloud.accounts))
+    payer = _payer(cloud)
     return list(cloud.accounts.values()) if call.account == payer else [account_of(cloud, call)]
 
 
