@@ -9,7 +9,8 @@
 ``postgresql://user@host/database``             PostgreSQL
 ``spark://local/srv/costs``                     the files, read by Spark in this process; ``spark://host:7077/...``
                                                 uses a cluster
-``athena://...``, ``trino://...``,              as Ibis takes them: Ibis documentation, ``ibis.connect``
+``athena://database?s3_staging_dir=s3://...``   Athena; ``region_name``, ``work_group`` and others as PyAthena has them
+``trino://user@host:8080/catalog/schema``       as Ibis takes them: Ibis documentation, ``ibis.connect``
 ``bigquery://project/dataset``
 ==============================================  ==================================================================
 
@@ -274,5 +275,10 @@ def _database(url: str, scheme: str, settings: t.Mapping[str, t.Any]) -> tuple[B
             return connection, connection.table(table, database=tuple(where) or None)
     address = urllib.parse.urlunsplit((engine, parts.netloc, parts.path, urllib.parse.urlencode(rest), ""))
     with _told(f"{shown(url)} cannot be read", urllib.parse.unquote(parts.password or "")):
-        connection = deps.ibis.connect(address)
+        if engine == "athena":
+            # Ibis takes the host of Athena's address for a file.
+            named = {"schema_name": parts.netloc} if parts.netloc else {}
+            connection = deps.ibis.athena.connect(**named, **dict(rest))
+        else:
+            connection = deps.ibis.connect(address)
         return connection, connection.table(table, database=tuple(where) or None)

@@ -98,3 +98,71 @@ def test_sums_of_parts_are_conditions_and_not_subqueries() -> None:
     sql = compiled("trino", queries.commitment_use(table_of("trino")))
     assert sql.count("FILTER(WHERE") + sql.count("FILTER (WHERE") == 6
     assert sql.upper().count("SELECT") <= 4
+
+
+class _Connection:
+    """What a driver gives: it remembers which table was asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked: tuple[t.Any, ...] = ()
+
+    def table(self, name: str, database: t.Any = None) -> t.Any:
+        self.asked = (name, database)
+        return ibis.table(
+            {"billingperiodstart": "timestamp('UTC')", "billedcost": "decimal(38, 9)", "billingcurrency": "string"},
+            name=name,
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "asked"),
+    [
+        ("trino://me:secret@db:8080/hive/finops", "trino://me:secret@db:8080/hive/finops", ("focus", None)),
+        ("bigquery://billing/export?table=focus_view", "bigquery://billing/export", ("focus_view", None)),
+        ("postgresql://me@db/costs?sslmode=require&table=a.b", "postgres://me@db/costs?sslmode=require", ("b", ("a",))),
+    ],
+)
+def test_addresses_reach_the_driver(
+    monkeypatch: pytest.MonkeyPatch, url: str, address: str, asked: tuple[t.Any, ...]
+) -> None:
+    connected = []
+
+    def connect(given: str) -> _Connection:
+        connected.append(given)
+        return _Connection(given)
+
+    monkeypatch.setattr(ibis, "connect", connect)
+    monkeypatch.setitem(vars(ibis), url.partition(":")[0], None)
+    connection, table = engine.open_costs(url)
+    assert connected == [address]
+    assert connection.asked == asked  # type: ignore[attr-defined]
+    assert str(table.schema()["BilledCost"]) == "float64"
+    assert table.columns[: len(focus.COLUMNS)] == tuple(column.name for column in focus.COLUMNS)
+
+
+def test_athena_takes_its_settings_from_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, str] = {}
+
+    class Driver:
+        @staticmethod
+        def connect(**given: str) -> _Connection:
+            settings.update(given)
+            return _Connection("athena")
+
+    monkeypatch.setitem(vars(ibis), "athena", Driver)
+    url = "athena://finops?s3_staging_dir=s3%3A%2F%2Fanswers%2Ffrugal&region_name=eu-west-1&table=costs"
+    connection, _table = engine.open_costs(url)
+    assert settings == {
+        "schema_name": "finops",
+        "s3_staging_dir": "s3://answers/frugal",
+        "region_name": "eu-west-1",
+    }
+    assert connection.asked == ("costs", None)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "extra"), [("athena", "athena"), ("trino", "trino"), ("bigquery", "bigquery")])
+def test_missing_drivers_are_named(name: str, extra: str) -> None:
+    with pytest.raises(engine.deps.MissingLibrary) as caught:
+        engine.open_costs(f"{name}://somewhere/costs")
+    assert caught.value.distribution == f"ibis-framework[{extra}]"
