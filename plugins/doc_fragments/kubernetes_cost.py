@@ -204,52 +204,46 @@ options:
 options:
   dataset:
     description:
-      - Write a row for each day, controller and component into cost data in FOCUS. The days of the window are replaced,
-        others of the same source stay.
-    type: dict
+      - Folder of cost data in FOCUS. Where it is set, a row for each day, controller and component is written there.
+        The days of the window are replaced, others of the same source stay.
+    type: path
+  source:
+    description: Name of the source in the cost data; each cluster needs one of its own.
+    type: str
+    default: kubernetes
+  tag_keys:
+    description: Labels that become columns C(x_tag_KEY), as with M(frugal.cloud.focus_import).
+    type: list
+    elements: dict
+    default: []
     suboptions:
-      path:
-        description: Folder of the cost data.
-        type: path
-        required: true
-      source:
-        description: Name of the source; each cluster needs one of its own.
-        type: str
-        default: kubernetes
-      billed_elsewhere:
-        description:
-          - Whether the cloud's bill, with the nodes' costs, is in the same cost data. Each node and day then gets a row
-            that takes out what was divided, so that totals do not count it twice; volumes, traffic and load balancers
-            are not written, because they are on the bill.
-        type: bool
-        required: true
-      billing_account_id:
-        description: Account that pays.
+      key:
+        description: The label.
         type: str
         required: true
-      billing_account_name:
-        description: Its name.
-        type: str
-      sub_account_id:
-        description: Account or project that the cluster is in.
-        type: str
-      provider:
-        description: C(ProviderName) of the rows; with O(dataset.billed_elsewhere) give the bill's.
-        type: str
-        default: Kubernetes
-      tag_keys:
-        description: Labels that become columns C(x_tag_KEY), as with M(frugal.cloud.focus_import).
+      variants:
+        description: Other spellings of it.
         type: list
-        elements: dict
+        elements: str
         default: []
-        suboptions:
-          key:
-            description: The label.
-            type: str
-            required: true
-          variants:
-            description: Other spellings of it.
-            type: list
-            elements: str
-            default: []
+  billed_elsewhere:
+    description:
+      - Whether the cloud's bill, with the nodes' costs, is in the same cost data. Each node and day then gets a row
+        that takes out what was divided, so that totals do not count it twice; volumes, traffic and load balancers are
+        not written, because they are on the bill.
+      - Required with O(dataset).
+    type: bool
+  billing_account_id:
+    description: Account that pays. Required with O(dataset).
+    type: str
+  billing_account_name:
+    description: Its name.
+    type: str
+  sub_account_id:
+    description: Account or project that the cluster is in.
+    type: str
+  provider:
+    description: C(ProviderName) of the rows; with O(billed_elsewhere) give the bill's.
+    type: str
+    default: Kubernetes
 """

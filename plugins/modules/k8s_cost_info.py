@@ -51,13 +51,12 @@ EXAMPLES = r"""
     bill:
       url: /srv/costs
       sources: [aws-payer]
-    dataset:
-      path: /srv/costs
-      source: cluster-blue
-      billed_elsewhere: true
-      billing_account_id: "{{ payer_account }}"
-      provider: AWS
-      tag_keys: [{key: team}]
+    dataset: /srv/costs
+    source: cluster-blue
+    billed_elsewhere: true
+    billing_account_id: "{{ payer_account }}"
+    provider: AWS
+    tag_keys: [{key: team}]
 
 - name: Read what services cost now
   frugal.cloud.k8s_cost_info:
@@ -147,7 +146,12 @@ periods:
   returned: when O(dataset) is set
   type: list
   elements: dict
-  sample: [{period: "2026-09", changed: true, before: null, after: {rows: 42, BilledCost: 4.608, EffectiveCost: 4.608}}]
+  sample:
+    - period: "2026-09"
+      currency: USD
+      changed: true
+      before:
+      after: {rows: 42, BilledCost: 4.608, EffectiveCost: 4.608}
 warnings:
   description: What is left out and why.
   returned: when there is something to say
@@ -158,10 +162,11 @@ warnings:
 
 import datetime
 import itertools
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.frugal.cloud.plugins.module_utils.cost import kubernetes, kubernetes_options
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_write import write_rows
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import dataset_options, kubernetes, kubernetes_options
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.kubernetes_focus import kept, rows
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.kubernetes_result import metrics, told
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
@@ -183,29 +188,13 @@ def read(params: kubernetes_options.Params, window: kubernetes.Window) -> kubern
     return kubernetes.from_prometheus(reader, window, params["cluster"], prices, bill, params["min_coverage"])
 
 
-def write(module: AnsibleModule, window: kubernetes.Window, costs: kubernetes.Costs) -> dict:
+def write(params: kubernetes_options.Params, window: kubernetes.Window, costs: kubernetes.Costs, check: bool) -> dict:
     """The window's days in the dataset; others stay as they are."""
-    dataset, source, target, tags = kubernetes_options.target_from(module.params)
+    days = (window.start.date(), window.end.date())
     resources = {node.node.name: node.resource for node in costs.nodes}
-    wanted = itertools.chain(
-        kept(dataset, source, window.start.date(), window.end.date()), rows(costs.allocations, target, resources)
-    )
-    periods = write_rows(dataset, source, wanted, tags, check=module.check_mode).periods
-    shown = [
-        {
-            "period": f"{one.period:%Y-%m}",
-            "changed": one.changed,
-            "before": one.before.to_dict() if one.before else None,
-            "after": one.after.to_dict(),
-        }
-        for one in periods
-    ]
-    changed = [one for one in shown if one["changed"]]
-    diff = [
-        {"before_header": one["period"], "after_header": one["period"], "before": one["before"], "after": one["after"]}
-        for one in changed
-    ]
-    return {"changed": bool(changed), "periods": shown, "diff": diff}
+    new = rows(costs.allocations, kubernetes_options.target_from(params), resources)
+    old = kept(Dataset(Path(params["dataset"])), params["source"], *days)
+    return dataset_options.write(params, itertools.chain(old, new), check)
 
 
 def main() -> None:
@@ -214,6 +203,7 @@ def main() -> None:
         argument_spec=kubernetes_options.OPTIONS,
         required_one_of=[("opencost", "prometheus")],
         mutually_exclusive=[("opencost", "prometheus")],
+        required_by=kubernetes_options.REQUIRED_BY,
         supports_check_mode=True,
     )
     params = module.params
@@ -228,7 +218,7 @@ def main() -> None:
             result["metrics"] = metrics(costs, window, params["metrics_by"], grouping)
         for warning in costs.warnings:
             module.warn(warning)
-        written = write(module, window, costs) if params["dataset"] else {"changed": False}
+        written = write(params, window, costs, module.check_mode) if params["dataset"] else {"changed": False}
         module.exit_json(**result, **written)
 
 

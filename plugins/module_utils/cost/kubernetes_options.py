@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import typing as t
 from collections.abc import Mapping
-from pathlib import Path
 
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.kubernetes_cost import (
     CAPACITY_TYPES,
@@ -19,9 +18,9 @@ from ansible_collections.frugal.cloud.plugins.module_utils.analyze.kubernetes_co
     check_dimensions,
 )
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo import duration
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset, check_source
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import dataset_options
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import check_source
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus import is_currency
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_write import TagKey
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.kubernetes import Bill, Prices, Window
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.kubernetes_focus import SERVICE, Target
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.kubernetes_result import Grouping
@@ -37,25 +36,6 @@ _PRICE: dict[str, t.Any] = {
     "capacity_type": {"type": "str", "choices": list(CAPACITY_TYPES)},
     "hourly": {"type": "float", "required": True},
     "effective_hourly": {"type": "float"},
-}
-_DATASET: dict[str, t.Any] = {
-    "path": {"type": "path", "required": True},
-    "source": {"type": "str", "default": "kubernetes"},
-    "billed_elsewhere": {"type": "bool", "required": True},
-    "billing_account_id": {"type": "str", "required": True},
-    "billing_account_name": {"type": "str"},
-    "sub_account_id": {"type": "str"},
-    "provider": {"type": "str", "default": SERVICE},
-    "tag_keys": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "no_log": False,
-        "options": {
-            "key": {"type": "str", "required": True, "no_log": False},
-            "variants": {"type": "list", "elements": "str", "default": []},
-        },
-    },
 }
 OPTIONS: dict[str, t.Any] = {
     "opencost": {"type": "dict", "options": CONNECTION_OPTIONS},
@@ -91,8 +71,15 @@ OPTIONS: dict[str, t.Any] = {
     "currency": {"type": "str", "default": "USD"},
     "min_coverage": {"type": "float", "default": 0.95},
     "metrics_by": {"type": "str"},
-    "dataset": {"type": "dict", "options": _DATASET},
+    **dataset_options.options("kubernetes"),
+    "billed_elsewhere": {"type": "bool"},
+    "billing_account_id": {"type": "str"},
+    "billing_account_name": {"type": "str"},
+    "sub_account_id": {"type": "str"},
+    "provider": {"type": "str", "default": SERVICE},
 }
+#: What rows cannot do without.
+REQUIRED_BY = {"dataset": ["billed_elsewhere", "billing_account_id"]}
 Params: t.TypeAlias = "Mapping[str, t.Any]"
 
 
@@ -183,8 +170,7 @@ def check(params: Params) -> None:
                     f"{name} is for prometheus: OpenCost has prices of its own (role opencost sets them); to charge "
                     "what nodes really cost, give bill"
                 )
-    if params["dataset"]:
-        check_source(params["dataset"]["source"])
+    check_source(params["source"])
 
 
 def bill_from(params: Params) -> Bill | None:
@@ -192,16 +178,13 @@ def bill_from(params: Params) -> Bill | None:
     return Bill(params["bill"]["url"], tuple(params["bill"]["sources"])) if params["bill"] else None
 
 
-def target_from(params: Params) -> tuple[Dataset, str, Target, list[TagKey]]:
-    """Where rows go."""
-    given = params["dataset"]
-    target = Target(
-        given["billing_account_id"],
+def target_from(params: Params) -> Target:
+    """Whose rows they are."""
+    return Target(
+        params["billing_account_id"],
         params["currency"],
-        given["provider"],
-        given["billing_account_name"],
-        given["sub_account_id"],
-        given["billed_elsewhere"],
+        params["provider"],
+        params["billing_account_name"],
+        params["sub_account_id"],
+        params["billed_elsewhere"],
     )
-    tags = [TagKey(entry["key"], tuple(entry["variants"])) for entry in given["tag_keys"]]
-    return Dataset(Path(given["path"])), given["source"], target, tags

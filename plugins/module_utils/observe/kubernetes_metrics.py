@@ -180,6 +180,13 @@ class Reader:
             found = f"max_over_time({self.chosen.of(metric)}[{span}s])"
             return self.server.query(f"max by ({by}) ({found})" if by else found, at)
 
+        for metric, label in (("kube_pod_info", "exported_pod"), ("node_total_hourly_cost", "exported_node")):
+            renamed = self.chosen.of(metric, f'{label}!=""')
+            if self.server.query(f"count({renamed})", at):
+                self.server.fail(
+                    f"has {metric} with the label {label}: the scrape put labels of its own over those that are meant; "
+                    "scrape its exporter with honor_labels: true"
+                )
         nodes: dict[str, dict[str, str]] = {}
         for labels, _value in last("kube_node_info"):
             nodes.setdefault(labels.get("node", ""), {})["provider_id"] = labels.get("provider_id", "")
@@ -244,9 +251,6 @@ class Reader:
                 f"has no series of {names} in this time{told}: {publisher} is not scraped, or the data "
                 "are not kept so long"
             )
-        for label in ("namespace", "pod") if metric.startswith(("container_", "kube_pod_")) else ("node",):
-            if not all(label in labels for labels, _points in series):
-                self.server.fail(f"has {metric} without the label {label}: scrape its exporter with honor_labels: true")
         return series
 
     def _added(self, expression: str, start: datetime.datetime, end: datetime.datetime) -> list[Series]:

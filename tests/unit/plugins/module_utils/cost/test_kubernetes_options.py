@@ -39,7 +39,7 @@ def test_windows() -> None:
     assert window(window="1h") == ("15 13:00", "15 14:00")
     assert window(start="2026-09-01T00:00:00Z", end="2026-09-02T06:00:00+02:00") == ("01 00:00", "02 04:00")
     # Full days where days are compared or written.
-    assert window(dataset={"path": "x"}) == ("14 00:00", "15 00:00")
+    assert window(dataset="x") == ("14 00:00", "15 00:00")
     assert window(bill={"url": "x"}, window="7d") == ("08 00:00", "15 00:00")
 
 
@@ -57,7 +57,7 @@ def test_a_window_is_a_list_of_days() -> None:
     ("given", "sentence"),
     [
         ({"start": "2026-09-01T00:30:00Z"}, r"start is 2026-09-01T00:30:00Z: give a full hour, because"),
-        ({"dataset": {"path": "x"}, "window": "1h"}, r"start is .*\(by window 1h\): give midnight UTC, because"),
+        ({"dataset": "x", "window": "1h"}, r"start is .*\(by window 1h\): give midnight UTC, because"),
         ({"start": "2026-09-10", "end": "2026-09-10"}, "give a start before the end"),
         ({"end": "2026-09-16"}, "end is 2026-09-16T00:00:00.*: give a time that has passed"),
         ({"start": "yesterday"}, "start is 'yesterday': give a time such as"),
@@ -82,7 +82,7 @@ def test_options_that_cannot_be(given: dict[str, t.Any], sentence: str) -> None:
     with pytest.raises(OptionError, match=sentence):
         options.check(params(**given))
     with pytest.raises(DatasetError, match="source is 'Blue'"):
-        options.check(params(dataset={"source": "Blue"}))
+        options.check(params(source="Blue"))
     options.check(params())
 
 

@@ -31,6 +31,8 @@ class Fake(Prometheus):
 
     def _series(self, query: str) -> list[tuple[Labels, float]]:
         self.asked.append(query)
+        if "exported_" in query and "exported" not in self.found:
+            return []
         places = [(query.find(metric + "{"), metric) for metric in self.found if metric + "{" in query]
         return self.found[min(places)[1]] if places else []
 
@@ -105,11 +107,11 @@ def test_a_metric_that_is_not_there_is_named(metric: str, sentence: str) -> None
 
 
 def test_labels_that_the_scrape_renamed_are_told() -> None:
-    server = complete(kube_pod_info=[({"exported_pod": "web-1", "namespace": "monitoring"}, 1.0)])
+    server = Fake(kube_pod_info=[({}, 1.0)], exported=[])
     with pytest.raises(
-        PrometheusError, match="has kube_pod_info without the label pod: scrape its exporter with honor"
+        PrometheusError, match=r"has kube_pod_info with the label exported_pod: .* with honor_labels: true"
     ):
-        Reader(server, Selection()).hours(START, END)
+        Reader(server, Selection()).facts(START, END)
 
 
 def test_owners_are_those_who_decide() -> None:
