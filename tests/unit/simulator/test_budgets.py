@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import typing as t
 from collections.abc import Callable
 
@@ -16,6 +17,9 @@ from ansible_collections.frugal.cloud.plugins.module_utils.act import aws_budget
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_budgets import BudgetError, Budgets
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws, AwsError
 from ansible_collections.frugal.cloud.plugins.module_utils.aws_budget_options import OPTIONS
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.budget_states import aws_state, aws_states
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.hiding import hidden, hidden_result
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.identities import masked_all
 from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change
 from simulator import budgets
 from simulator.errors import AwsError as AwsServerError
@@ -428,3 +432,71 @@ def test_words_are_those_of_botocores_model() -> None:
     assert {period.upper() for period in options["period"]["choices"]} == set(model.shape_for("TimeUnit").enum)
     assert set(options["cost_types"]["options"]) == set(aws_budget_terms.COST_TYPES)
     assert set(options["metric"]["choices"]) == set(aws_budget_terms.METRICS)
+
+
+# --- budget_info
+
+
+def test_states_of_budgets_in_one_schema(world: World) -> None:
+    today = datetime.datetime.fromtimestamp(world.cloud.clock.now(), datetime.timezone.utc).date()
+    assert aws_states(world.aws, today) == []
+    spent = [{"threshold": 80, "emails": ["finops@example.com"]}, {**ALERT, "spend": "forecasted", "threshold": 500}]
+    world.run(
+        {"name": "small", "limit": {"amount": 100}, "alerts": spent, "actions": [{**IAM, "threshold": 90}]},
+        {"name": "automatic", "limit": {"amount": 100}, "actions": [{**IAM, "approval": "automatic"}]},
+        {"name": "s3", "limit": {"amount": 10000}, "filter": {"tag": "team", "values": ["shop"]}, "alerts": spent},
+        {"name": "days", "period": "custom", "start": "2026-06-01", "end": "2026-07-01", "limit": {"amount": 1}},
+        {"name": "plans", "type": "savings_plans_coverage", "period": "quarterly"},
+    )
+    found = {state.name: state for state in aws_states(world.aws, today)}
+    small = found["small"].to_dict()
+    assert (small["provider"], small["unit"], small["limit"], small["period"]) == ("aws", "USD", 100.0, "monthly")
+    assert (small["start"], small["end"]) == ("2026-06-01", "2026-07-01")
+    # Half a month of a bucket for 40 USD a day, beside the machine.
+    assert 14 * 40 < found["s3"].actual < 15 * 40 < small["actual"] < small["forecast"]
+    assert small["actual_share"] == pytest.approx(small["actual"] / 100, abs=1e-4)
+    assert [alert["alarm"] for alert in small["alerts"]] == [True, True]
+    assert (small["alerts_in_alarm"], small["actions_pending"]) == (2, 1)
+    assert small["actions"][0]["status"] == "pending"
+    assert [(one.status, one.pending) for one in found["automatic"].actions] == [("execution_success", False)]
+    assert [alert.alarm for alert in found["s3"].alerts] == [False, False]
+    assert (found["days"].start.isoformat(), found["days"].end) == ("2026-06-01", datetime.date(2026, 7, 1))
+    assert (found["plans"].unit, found["plans"].forecast) == ("PERCENTAGE", None)
+    assert found["plans"].end == datetime.date(2026, 7, 1)
+    assert ACCOUNT not in str(masked_all(small))
+
+
+def test_reading_states_lacks_a_permission(world: World) -> None:
+    world.run(PLAIN)
+    for denied in ("budgets:ViewBudget", "budgets:DescribeBudgetActionsForAccount"):
+        world.cloud.faults.deny = [denied]
+        with pytest.raises(AwsError, match=f"AWS denied {denied} in account"):
+            aws_states(world.aws, datetime.date(2026, 6, 15))
+
+
+def test_an_unhealthy_budget_says_why() -> None:
+    budget = {
+        "BudgetName": "b",
+        "BudgetType": "COST",
+        "TimeUnit": "DAILY",
+        "HealthStatus": {"Status": "UNHEALTHY", "StatusReason": "FILTER_INVALID"},
+    }
+    state = aws_state(budget, (), (), ACCOUNT, "arn:", datetime.date(2026, 6, 15))
+    assert (state.healthy, state.note) == (False, "AWS does not update it: FILTER_INVALID")
+    assert (state.limit, state.share(1.0)) == (None, None)
+
+
+def test_sentences_hide_accounts_and_addresses(world: World) -> None:
+    world.cloud.faults.deny = ["budgets:*"]
+    with pytest.raises(AwsError) as caught, hidden(show=False):
+        world.run(PLAIN)
+    assert ACCOUNT not in str(caught.value)
+    assert "********1111" in str(caught.value)
+    with pytest.raises(AwsError, match=ACCOUNT), hidden(show=True):
+        world.run(PLAIN)
+    world.cloud.faults.deny = []
+    changes = world.run({**PLAIN, "alerts": [{**ALERT, "sns_topic": TOPIC}]}, check=True)
+    told = str(hidden_result(changes, show=False))
+    assert "finops@" not in told
+    assert ACCOUNT not in told
+    assert "finops@example.com" in str(hidden_result(changes, show=True))
