@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.frugal.cloud.plugins.module_utils.currencies import CODES
+
 VERSION = "1.2"
 #: Columns that are no part of FOCUS begin so (section "Custom Columns").
 CUSTOM = "x_"
@@ -125,22 +127,6 @@ def tag_column(key: str) -> str:
     return TAG + "".join(letter if letter.isalnum() else "_" for letter in key.lower())
 
 
-#: National currencies and funds of ISO 4217 in which bills are written.
-_CURRENCIES = frozenset(
-    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF "
-    "CLF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL "
-    "HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL "
-    "MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON "
-    "RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH "
-    "UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG".split()
-)
-
-
 def is_currency(code: str) -> bool:
     """Whether ``code`` is a national currency of ISO 4217, as ``BillingCurrency`` has to be."""
-    return code in _CURRENCIES
-
-
-def currencies() -> tuple[str, ...]:
-    """All of them, in order."""
-    return tuple(sorted(_CURRENCIES))
+    return code in CODES

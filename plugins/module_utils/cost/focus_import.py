@@ -24,7 +24,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
-from ansible_collections.frugal.cloud.plugins.module_utils.cost import focus, focus_checks, focus_formats, focus_read
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import (
+    focus,
+    focus_checks,
+    focus_formats,
+    focus_opencost,
+    focus_read,
+)
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset, check_source
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_read import Broken, Table
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_write import (
@@ -126,6 +132,13 @@ def run(dataset: Dataset, request: Request, *, check: bool = False) -> Outcome:
     check_source(request.source)
     tags = tag_expressions(request.tag_keys)
     files = expand(request.paths)
+    if request.format == focus_formats.OPENCOST or (
+        request.format == focus_formats.AUTO and focus_opencost.is_answer(files[0])
+    ):
+        written = focus_opencost.write(
+            dataset, request.source, files, request.cluster, request.currency or "USD", request.tag_keys, check=check
+        )
+        return Outcome(written, len(files), len(files), 0, (), {}, ())
     digests = _digests(files)
     recipe = {
         "import": REVISION,

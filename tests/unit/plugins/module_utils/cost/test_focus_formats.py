@@ -336,6 +336,66 @@ def test_a_broken_line_of_googles_export_is_named(tmp_path: Path) -> None:
     assert imported(Dataset(tmp_path / "costs"), path, skip_bad_lines=True).bad_lines == 1
 
 
+# --- OpenCost and Kubecost
+
+
+def answer(path: Path, day: int, cost: float = 2.0, **more: t.Any) -> Path:
+    window = {"start": f"2026-06-{day:02d}T00:00:00Z", "end": f"2026-06-{day + 1:02d}T00:00:00Z"}
+    properties = {"cluster": "prod", "node": "n1", "namespace": "shop", "controllerKind": "deployment"}
+    web = {
+        "name": "web",
+        "properties": {**properties, "controller": "web", "labels": {"team": "shop"}},
+        "window": window,
+        "minutes": 1440.0,
+        "cpuCoreHours": 24.0,
+        "cpuCost": cost * 0.75,
+        "ramByteHours": 24.0 * 1024**3,
+        "ramCost": cost * 0.25,
+        "totalCost": cost,
+    }
+    idle = {
+        "name": "prod/__idle__",
+        "properties": {"cluster": "prod"},
+        "window": window,
+        "cpuCost": 1.0,
+        "totalCost": 1.0,
+    }
+    path.write_text(json.dumps({"code": 200, "data": [{"web": web, "prod/__idle__": idle}], **more}, indent=1))
+    return path
+
+
+def test_answers_of_opencost_add_up(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path / "costs")
+    paths = [answer(tmp_path / f"{day}.json", day) for day in (1, 2)]
+    outcome = imported(dataset, *paths, source="k8s", tag_keys=[TagKey("team")])
+    assert [one.after.billed for one in outcome.written.periods] == [pytest.approx(6.0)]
+    assert rows_of(dataset, "x_tag_team", "x_kubernetes_controller", "EffectiveCost", "SkuMeter") == [
+        ("shop", "web", 0.5, "Memory"),
+        ("shop", "web", 0.5, "Memory"),
+        ("shop", "web", 1.5, "CPU"),
+        ("shop", "web", 1.5, "CPU"),
+        (None, None, 1.0, "CPU"),
+        (None, None, 1.0, "CPU"),
+    ]
+    assert not imported(dataset, *paths, source="k8s", tag_keys=[TagKey("team")]).written.changed
+    assert (
+        imported(dataset, *paths, source="k8s", format="opencost", currency="EUR").written.periods[0].currency == "EUR"
+    )
+    again = answer(tmp_path / "again.json", 2, cost=9.0)
+    with pytest.raises(
+        FocusError, match="both have costs of cluster prod from 2026-06-02 00:00: they would count twice"
+    ):
+        imported(dataset, *paths, again, source="k8s")
+    with pytest.raises(FocusError, match="currency is 'Euro'"):
+        imported(dataset, *paths, source="k8s", currency="Euro")
+    (tmp_path / "other.json").write_text('{"code": 200}')
+    with pytest.raises(FocusError, match=r"other.json is no answer of OpenCost"):
+        imported(dataset, tmp_path / "other.json", source="k8s")
+    (tmp_path / "cut.json").write_text(again.read_text()[:300])
+    with pytest.raises(FocusError, match=r"cut.json line \d+: it is no answer of OpenCost"):
+        imported(dataset, tmp_path / "cut.json", source="k8s")
+
+
 def test_services_have_a_category_that_focus_allows() -> None:
     services = [*AWS.values(), *GCP.values()]
     assert {one.category for one in services} <= set(focus.SERVICE_CATEGORIES)
