@@ -48,7 +48,7 @@ def is_answer(path: str) -> bool:
             packed = raw.read(2) == b"\x1f\x8b"
         opened = gzip.open if packed else open
         with opened(path, "rb") as file:
-            begin = t.cast("bytes", file.read(_BEGIN)).lstrip(b"\xef\xbb\xbf").replace(b" ", b"").replace(b"\n", b"")
+            begin = file.read(_BEGIN).lstrip(b"\xef\xbb\xbf").replace(b" ", b"").replace(b"\n", b"")
     except (OSError, EOFError) as error:
         raise FocusError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     return begin.startswith((b'{"code":', b'{"data":['))
