@@ -381,7 +381,10 @@ class Forecaster:
             middle = skip + days / 2
             if len(seen) >= least:
                 base, distance = numpy.quantile(numpy.array(seen), quantiles, axis=0).T, max(1.0, middle)
-                found.append(base)
+                # Costs that only rose leave no error to one side: the noise is always there.
+                alone = 0.5 * noise * NORMAL * math.sqrt(1.3 / days + self.method.follow / 2)
+                low, high = numpy.minimum(base[:, 0], -alone), numpy.maximum(base[:, 1], alone)
+                found.append(numpy.stack([low, high], axis=1))
                 continue
             alone = noise * NORMAL * math.sqrt(1.3 / days)
             wider = base * math.sqrt(max(1.0, middle / distance))

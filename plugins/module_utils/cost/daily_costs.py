@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Daily series of cost out of FOCUS rows, for what looks at courses: anomalies and forecasts.
 
-Usage alone: purchases, tax, credits, adjustments, charges that are not by usage and what of a commitment was not used
-come on days that say nothing about usage. What was left out is told. Days count in UTC, as FOCUS' charge periods do.
+Usage apart from the rest: purchases, tax, credits, adjustments, charges that are not by usage and what of a commitment
+was not used come on days that say nothing about usage. Days count in UTC, as FOCUS' charge periods do.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ if t.TYPE_CHECKING:
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
 DAY = datetime.timedelta(days=1)
+#: A column of our own while daily series are read.
+_IS_USAGE = "x_is_usage"
 
 
 @dataclasses.dataclass(frozen=True)
 class Daily:
-    """``costs[i, j]`` is what series ``keys[i]`` cost on day ``first + j``; NaN where the data has nothing of a day.
+    """``costs[i, j]`` is what the usage of ``keys[i]`` cost on day ``first + j``; NaN where the data has none of a day.
 
-    A key is the currency and the values of the columns ``by``.
+    A key is the currency and the values of the columns ``by``. ``other`` are the costs that are no usage.
     """
 
     by: tuple[str, ...]
     keys: tuple[tuple[str, ...], ...]
     first: datetime.date
     costs: Floats
+    other: Floats
 
     def date(self, number: int) -> datetime.date:
         """The date of a column."""
@@ -82,31 +85,35 @@ def last_day(table: ir.Table, until: datetime.date) -> datetime.date:
 
 
 def daily_costs(table: ir.Table, by: Sequence[str], metric: str, since: datetime.date, last: datetime.date) -> Daily:
-    """The series of usage, those first that cost most. :raises CostsError: there are none on these days."""
+    """The series, those first that cost most. :raises CostsError: there is no usage on these days."""
     numpy = deps.numpy
-    columns = queries.columns(table, by)
     rows = within(table, since, last)
-    expression = queries.daily_series(rows.filter(usage(rows)), columns, metric)
+    columns = queries.columns(rows, by)
+    expression = queries.daily_series(rows.mutate(**{_IS_USAGE: usage(rows)}), [*columns, _IS_USAGE], metric)
     place: dict[tuple[str, ...], int] = {}
-    cells: list[tuple[int, int, float]] = []
+    cells: list[tuple[int, int, int, float]] = []
     present: set[int] = set()
     for batch in fetch_batches(expression):
         for row in batch:
             key = (row["currency"], *(row[name] or "" for name in columns))
             number = (_date(row["day"]) - since).days
-            present.add(number)
-            cells.append((place.setdefault(key, len(place)), number, float(row["cost"] or 0.0)))
-    if not cells:
+            if row[_IS_USAGE]:
+                present.add(number)
+            cells.append(
+                (0 if row[_IS_USAGE] else 1, place.setdefault(key, len(place)), number, float(row["cost"] or 0.0))
+            )
+    if not present:
         raise CostsError(f"the cost data has no usage from {since} to {last} that the filters leave")
     first = min(present)
-    costs = numpy.zeros((len(place), (last - since).days + 1))
+    costs = numpy.zeros((2, len(place), (last - since).days + 1))
     index = numpy.array(cells)
-    numpy.add.at(costs, (index[:, 0].astype(int), index[:, 1].astype(int)), index[:, 2])
-    absent = [number for number in range(costs.shape[1]) if number not in present]
-    costs[:, absent] = numpy.nan
+    numpy.add.at(costs, tuple(index[:, :3].astype(int).T), index[:, 3])
+    absent = [number for number in range(costs.shape[2]) if number not in present]
+    costs[0][:, absent] = numpy.nan
     keys = list(place)
-    order = sorted(range(len(keys)), key=lambda one: (-float(numpy.nansum(costs[one])), keys[one]))
-    return Daily(tuple(columns), tuple(keys[one] for one in order), since + first * DAY, costs[order][:, first:])
+    order = sorted(range(len(keys)), key=lambda one: (-float(numpy.nansum(costs[:, one])), keys[one]))
+    costs = costs[:, order][:, :, first:]
+    return Daily(tuple(columns), tuple(keys[one] for one in order), since + first * DAY, costs[0], costs[1])
 
 
 def left_out(table: ir.Table, metric: str, since: datetime.date, last: datetime.date) -> list[_Dict]:

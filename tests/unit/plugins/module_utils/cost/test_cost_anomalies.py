@@ -1,7 +1,7 @@
 # Copyright (c) 2026 frugal.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Anomalies in a FOCUS dataset: which rows count, which days, where a change comes from, what is shown of whom."""
+"""Anomalies and forecasts of a FOCUS dataset: which rows and days count, where a change comes from, what is shown."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 for _library in ("ibis", "duckdb", "pyarrow", "numpy"):
     pytest.importorskip(_library)
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import forecasts  # noqa: E402
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.anomalies import look, question_from  # noqa: E402
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset, following, month  # noqa: E402
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.engine import CostsError, open_costs  # noqa: E402
@@ -43,6 +44,19 @@ DEFAULTS: dict[str, t.Any] = {
     "history_days": 90,
     "report_days": 30,
     "limit": 20,
+    "show_identities": False,
+}
+
+
+FORECAST: dict[str, t.Any] = {
+    "by": [],
+    "metric": "BilledCost",
+    "filters": [],
+    "months": 2,
+    "until": TODAY.isoformat(),
+    "incomplete_days": 2,
+    "history_days": 400,
+    "limit": 50,
     "show_identities": False,
 }
 
@@ -199,3 +213,36 @@ def test_limit_says_what_it_leaves_out(asked: Look) -> None:
 def test_bad_input_is_one_sentence(asked: Look, options: dict[str, t.Any], words: str) -> None:
     with pytest.raises((CostsError, ValueError), match=words.replace("(", r"\(")):
         asked(**options)
+
+
+def test_forecast_of_the_month_with_its_fees(folder: Path) -> None:
+    found = forecasts.foresee(open_costs(str(folder))[1], forecasts.question_from(FORECAST, TODAY))
+    [total] = found["forecasts"]
+    assert (total["series"], total["currency"], total["month"]) == ({}, "USD", "2026-09")
+    # Seven days are known of September; what the month will really cost is what the rows' own course says.
+    day = 3 * 150 * 6.4 / 7 + 2 * 150 * 6.4 / 7 + 300
+    assert total["month_end"]["value"] == pytest.approx(30 * day, rel=0.05)
+    assert total["month_end"]["low"] < total["month_end"]["value"] < total["month_end"]["high"]
+    assert [one["month"] for one in total["months"]] == ["2026-10", "2026-11"]
+    assert [one["month"] for one in total["backtest"]["months"]] == ["2026-08", "2026-07"]
+    # The fees of 31 July and 30 August came after the seventh day, and nobody could know them by then.
+    assert total["backtest"]["error_percent"] > 10
+    assert found["summary"]["days_without_data"] == []
+
+
+def test_forecasts_by_service_know_their_limits(folder: Path) -> None:
+    table = open_costs(str(folder))[1]
+    some = forecasts.foresee(table, forecasts.question_from({**FORECAST, "by": ["ServiceName"], "limit": 1}, TODAY))
+    assert [one["series"] for one in some["forecasts"]] == [{"ServiceName": "Amazon EC2"}]
+    assert some["summary"]["not_shown"] == 2
+    early = {**FORECAST, "until": "2026-06-20"}
+    [none] = forecasts.foresee(table, forecasts.question_from(early, TODAY))["forecasts"]
+    assert (none["month_end"], none["months"], none["backtest"]) == (None, [], None)
+    assert none["why"] == "18 complete days of history are too few: a forecast of the month's end needs 28"
+    for options, words in (
+        ({"months": 13}, "months is 13"),
+        ({"months": -1}, "months is -1"),
+        ({"limit": 0}, "limit is 0"),
+    ):
+        with pytest.raises(CostsError, match=words):
+            forecasts.question_from({**FORECAST, **options}, TODAY)
