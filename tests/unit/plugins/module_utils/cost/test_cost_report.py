@@ -17,9 +17,10 @@ pytest.importorskip("pyarrow")
 
 from ansible_collections.frugal.cloud.plugins.module_utils.cost import report_options
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.allocation import RulesError
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.engine import CostsError
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_write import write_rows
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_write import TagKey, write_rows
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.queries import QueryError
 from ansible_collections.frugal.cloud.tests.unit.plugins.module_utils.cost import costs_sample
 
@@ -39,7 +40,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def params(folder: Path, **given: t.Any) -> dict[str, t.Any]:
     """As Ansible hands them over: defaults filled in, suboptions too."""
-    from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS
 
     def filled(options: dict[str, t.Any], values: dict[str, t.Any]) -> dict[str, t.Any]:
         done = {name: values.get(name, option.get("default")) for name, option in options.items()}
@@ -259,3 +259,32 @@ def test_benchmark_asks_both_the_same(folder: Path, monkeypatch: pytest.MonkeyPa
         benchmark.compare(ours[1:], theirs)
     with pytest.raises(benchmark.DifferentResults, match="pandas"):
         benchmark.compare([[*ours[0][:-1], ours[0][-1] + 1], *ours[1:]], theirs)
+
+
+GUIDE = Path(__file__).parents[5] / "docs" / "guides" / "cost_reports.md"
+
+
+@pytest.mark.skipif(not GUIDE.is_file(), reason="the guides are not part of what ansible-test sees")
+def test_examples_of_the_guide_work(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    keys = [TagKey("team"), TagKey("owner"), TagKey("cost_category")]
+    write_rows(
+        Dataset(tmp_path / "costs"),
+        "payer",
+        [{**row, "Tags": {"team": (row["Tags"] or {}).get("Team")}} for row in USD],
+        keys,
+    )
+    blocks = GUIDE.read_text(encoding="utf-8").split("```yaml\n")[1:]
+    tasks = [task for block in blocks for task in yaml.safe_load(block.partition("```")[0])]
+    asked = [task["frugal.cloud.cost_report_info"] for task in tasks if "frugal.cloud.cost_report_info" in task]
+    assert len(asked) >= 3
+    known = {*report_options.OPTIONS, *COST_OPTIONS}
+    for given in asked:
+        assert set(given) <= known
+        paths = {name: str(tmp_path / Path(given[name]).name) for name in given if name.endswith("_path")}
+        months = {name: str(given[name]) for name in ("first_month", "last_month") if name in given}
+        told = report(tmp_path / "costs", **{**given, **months, **paths, "cost_url": str(tmp_path / "costs")})
+        assert told["months"]
+        if "chargeback" in given:
+            assert {row["owner"] for row in told["chargeback"]["owners"]} >= {"web", "data", "shop"}
+            assert all(bill["adds_up"] for bill in told["chargeback"]["bills"])
