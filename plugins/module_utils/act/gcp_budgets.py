@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import typing as t
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.act import gcp_budget_terms as terms
 from ansible_collections.frugal.cloud.plugins.module_utils.act.gcp_budget_terms import GcpBudgetError
@@ -15,7 +15,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change
 from ansible_collections.frugal.cloud.plugins.module_utils.gcp import Gcp, GcpError
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
-Options: t.TypeAlias = "Mapping[str, t.Any]"
+Options: t.TypeAlias = "t.Mapping[str, t.Any]"
 
 SERVICE = "billingbudgets"
 #: Tries when somebody else changes the same budget meanwhile.
