@@ -42,9 +42,8 @@ options:
     type: int
     default: 100
   team_key:
-    description: The key of the policy by which the report is made.
+    description: The key of the policy by which is reported - C(team) where the policy has it, else its first key.
     type: str
-    default: team
   report_path:
     description: A file for compliance by team; C(.csv) is a table, C(.json) has all figures.
     type: path

@@ -56,8 +56,8 @@ def run(
             return {}
         since, until = months(options["cost_since"], options["cost_until"], now.date())
         if options["cost_source"] == "cost_explorer":
-            return from_cost_explorer(aws, policy, since, until, options["team_key"])
-        return from_focus(policy, cost_url(options["cost_url"]), since, until, options["team_key"])
+            return from_cost_explorer(aws, policy, since, until, tag_runs.team_of(policy, options))
+        return from_focus(policy, cost_url(options["cost_url"]), since, until, tag_runs.team_of(policy, options))
 
     result = runner.run(charges)
     reporting = options["state"] == "reported"

@@ -38,7 +38,7 @@ def run(gcp: Gcp, options: Mapping[str, t.Any], check_mode: bool, now: datetime.
         if options["cost_source"] == "none":
             return {}
         since, until = months(options["cost_since"], options["cost_until"], now.date())
-        return from_focus(policy, cost_url(options["cost_url"]), since, until, options["team_key"])
+        return from_focus(policy, cost_url(options["cost_url"]), since, until, tag_runs.team_of(policy, options))
 
     result = runner.run(charges)
     result["api"] = {"requests": gcp.requests, "calls": gcp.calls}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import datetime
 import io
 import json
@@ -46,6 +47,8 @@ from ansible_collections.frugal.cloud.plugins.module_utils.gcp import GcpError
 _Dict: t.TypeAlias = "dict[str, t.Any]"
 Options: t.TypeAlias = "Mapping[str, t.Any]"
 
+#: The key by which is reported where nobody says.
+TEAM = "team"
 #: Options of both modules, documented by ``doc_fragments/tags.py``.
 OPTIONS: dict[str, _Dict] = {
     "policy": {"type": "raw", "required": True},
@@ -53,7 +56,7 @@ OPTIONS: dict[str, _Dict] = {
     "run": {"type": "str"},
     "journal_directory": {"type": "path", "default": "~/.frugal/tags"},
     "maximum_failures": {"type": "int", "default": 100},
-    "team_key": {"type": "str", "default": "team", "no_log": False},
+    "team_key": {"type": "str", "no_log": False},
     "report_path": {"type": "path"},
     "limit": {"type": "int", "default": 50},
     "show_identities": {"type": "bool", "default": False},
@@ -105,6 +108,16 @@ def load(source: t.Any, cloud: Cloud) -> Policy:
     return parse(data, cloud, where)
 
 
+def team_of(policy: Policy, options: Options) -> str:
+    """The key by which is reported: the option, else C(team) where the policy has it, else its first key.
+
+    :raises TagPolicyError: the policy has no such key.
+    """
+    known = [key.name for key in policy.keys]
+    chosen = options["team_key"] or (TEAM if TEAM in known else known[0])
+    return policy.named(chosen, "team_key").name
+
+
 @contextlib.contextmanager
 def masking(options: Options) -> Iterator[None]:
     """Account ids and addresses in errors are made unreadable unless the options ask for them."""
@@ -125,12 +138,12 @@ class Runner:
     ) -> None:
         if options["run"] and options["state"] != "undone":
             raise TagRunError(f"run is {options['run']!r} and state is {options['state']}: it belongs to undone")
-        policy.named(options["team_key"], "team_key")
         if options["limit"] < 0 or options["maximum_failures"] < 0:
             name = "limit" if options["limit"] < 0 else "maximum_failures"
             raise TagRunError(f"{name} is {options[name]}: give 0 or more")
         if options["report_path"] and Path(options["report_path"]).suffix not in (".csv", ".json"):
             raise TagRunError(f"report_path is {options['report_path']!r}: let it end in .csv or .json")
+        self._team = team_of(policy, options)
         self._tagger = tagger
         self._policy = policy
         self._options = options
@@ -144,12 +157,12 @@ class Runner:
     def run(self, charges: Callable[[], Charges]) -> _Dict:
         """Do what ``state`` says; the module's result."""
         writing = not self._check and self._options["state"] != "reported"
-        with self._journals.locked() if writing else contextlib.nullcontext():
+        with self._journals.locked(self._tagger.scope) if writing else contextlib.nullcontext():
             result = self._undo() if self._options["state"] == "undone" else self._enforce(charges)
         return result if self._options["show_identities"] else masked_all(result)
 
     def _enforce(self, charges: Callable[[], Charges]) -> _Dict:
-        covered = tag_report.coverage(self._policy, charges(), self._options["team_key"])
+        covered = tag_report.coverage(self._policy, charges(), self._team)
         resources, inherited = self._tagger.read(self._policy)
         self._judged = [(place, judge(self._policy, one, inherited)) for place, one in resources]
         changes = [
@@ -160,7 +173,8 @@ class Runner:
         reporting = self._options["state"] == "reported"
         writes = [] if reporting else self._tagger.grouped(changes)
         outcome = self._carry_out(writes, {"policy": self._policy.digest})
-        result = {**self._report(covered), **self._changed(writes, outcome)}
+        report = self._report(covered, self._judged)
+        result = {**report, **self._changed(writes, outcome)}
         result["changes"] = [
             {
                 "resource": one.resource.id,
@@ -171,9 +185,19 @@ class Runner:
             for one in self._first(one for _place, one in self._judged if one.set or one.remove)
         ]
         result["diff"] = [] if reporting else self._diff(changes)
-        if self._written(result):
-            result["changed"] = True
+        if self._options["report_path"]:
+            after = report if reporting else self._report(covered, self._after(inherited, outcome))
+            result["changed"] = self._written(after) or result["changed"]
         return result
+
+    def _after(self, inherited: Mapping[Source, Tags], outcome: Outcome | None) -> list[tuple[str, Judged]]:
+        """What is judged when the changes are made: what a second run would find, so that it writes the same report."""
+        found = []
+        for place, one in self._judged:
+            changed = (one.set or one.remove) and (outcome is None or one.resource.id in outcome.done)
+            resource = dataclasses.replace(one.resource, tags=one.after()) if changed else one.resource
+            found.append((place, judge(self._policy, resource, inherited) if changed else one))
+        return found
 
     def _undo(self) -> _Dict:
         runs = self._journals.to_undo(self._tagger.scope, self._options["run"] or "")
@@ -223,8 +247,8 @@ class Runner:
             "failed": [{"resource": one, "why": why} for one, why in self._first(sorted(refused.items()))],
         }
 
-    def _report(self, covered: list[_Dict]) -> _Dict:
-        judged = [one for _place, one in self._judged]
+    def _report(self, covered: list[_Dict], found: Sequence[tuple[str, Judged]]) -> _Dict:
+        judged = [one for _place, one in found]
         deciding = (
             {"resource": one.resource.id, "key": finding.key, "kind": finding.kind, "text": finding.text}
             for one in judged
@@ -239,7 +263,7 @@ class Runner:
                 "protected": sum(one.protected for one in judged),
             },
             "keys": tag_report.by_key(self._policy, judged),
-            "teams": tag_report.teams(self._policy, judged, self._options["team_key"]),
+            "teams": tag_report.teams(self._policy, judged, self._team),
             "coverage": covered,
             "findings": list(self._first(deciding)),
         }
@@ -263,8 +287,6 @@ class Runner:
 
     def _written(self, result: _Dict) -> bool:
         """Write the report; whether it says something else than before. :raises TagRunError: it cannot be written."""
-        if not self._options["report_path"]:
-            return False
         path = Path(self._options["report_path"])
         table = tag_report.rows(result["teams"], result["coverage"])
         shown = {name: result[name] for name in ("summary", "keys", "teams", "coverage")}

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import hashlib
 import json
 import os
 import typing as t
@@ -163,18 +164,24 @@ class Journals:
         self.folder = folder
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """No other run writes tags meanwhile. :raises JournalError: one does, or the folder cannot be written."""
+    def locked(self, scope: str) -> Iterator[None]:
+        """No other run of the scope changes tags meanwhile; those of other accounts may.
+
+        :raises JournalError: one does, or the folder cannot be written.
+        """
+        name = f".{hashlib.sha256(scope.encode()).hexdigest()[:16]}.lock"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(self.folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            lock = os.open(self.folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise JournalError(f"journal_directory {self.folder} cannot be written: {error.strerror}") from None
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise JournalError(f"another run changes tags with journal_directory {self.folder}: wait") from None
+                raise JournalError(
+                    f"another run changes tags of the same account with journal_directory {self.folder}: wait"
+                ) from None
             yield
         finally:
             os.close(lock)

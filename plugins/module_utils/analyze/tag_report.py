@@ -44,13 +44,12 @@ def share(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def teams(policy: Policy, judged: Iterable[Judged], team_key: str, after: bool = False) -> list[_Dict]:
-    """One row a team, the least compliant first; ``after``: as it will be when the changes are made."""
+def teams(policy: Policy, judged: Iterable[Judged], team_key: str) -> list[_Dict]:
+    """One row a team, the least compliant first."""
     key = policy.named(team_key, "team_key")
     rows: dict[str, _Dict] = {}
     for one in judged:
-        tags = one.after() if after else one.resource.tags
-        team = value_of(policy, key, tags) or NOBODY
+        team = value_of(policy, key, one.resource.tags) or NOBODY
         row = rows.setdefault(
             team,
             {
@@ -64,7 +63,7 @@ def teams(policy: Policy, judged: Iterable[Judged], team_key: str, after: bool =
             },
         )
         row["resources"] += 1
-        row["compliant"] += not one.findings if after and not one.protected else one.compliant
+        row["compliant"] += one.compliant
         row["to_change"] += bool(one.set or one.remove)
         row["to_decide"] += bool(one.findings)
         row["protected"] += one.protected

@@ -21,7 +21,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_cost_allocation import OPTIONS as COST_OPTIONS
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_cost_allocation import CostAllocationError
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_tags import TagError
-from ansible_collections.frugal.cloud.plugins.module_utils.act.tag_journal import JournalError
+from ansible_collections.frugal.cloud.plugins.module_utils.act.tag_journal import JournalError, Journals
+from ansible_collections.frugal.cloud.plugins.module_utils.analyze.tag_policy import TagPolicyError
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import ApiCost, ApiCostExceeded, Aws, AwsError
 from ansible_collections.frugal.cloud.plugins.module_utils.aws_tag_run import OPTIONS, run
 from ansible_collections.frugal.cloud.plugins.module_utils.tag_runs import TagRunError, masking
@@ -60,7 +61,6 @@ class World:
     def options(self, **wanted: t.Any) -> dict[str, t.Any]:
         given = {
             "policy": POLICY,
-            "team_key": "env",
             "journal_directory": str(self.folder / "journal"),
             "show_identities": True,
             **wanted,
@@ -116,17 +116,17 @@ def world(start: Callable[..., t.Any], tmp_path: pathlib.Path) -> Callable[..., 
 
 def test_as_few_requests_as_possible(world: Callable[..., World]) -> None:
     one = world(buckets(1999, note="x"))
-    predicted = one.run(check=True, policy=TEAM, team_key="team", limit=2)
+    predicted = one.run(check=True, policy=TEAM, limit=2)
     assert one.count(TAG) == 0
     assert not (one.folder / "journal").exists(), "check mode writes nothing down"
-    done = one.run(policy=TEAM, team_key="team", limit=2)
+    done = one.run(policy=TEAM, limit=2)
     for name in ("changed", "writes", "changes", "diff", "summary"):
         assert predicted[name] == done[name]
     assert (done["writes"], one.count(TAG), one.count(UNTAG)) == (100, 100, 0), "1999 resources, 20 a request"
     assert done["api"]["calls"]["resourcegroupstaggingapi:GetResources"] == 20
     assert len(done["changes"]) == 2
     assert all(tags == {"note": "x", "team": "shop"} for tags in one.tags.values())
-    again = one.run(policy=TEAM, team_key="team")
+    again = one.run(policy=TEAM)
     assert (again["changed"], again["writes"], one.count(TAG)) == (False, 0, 100)
 
 
@@ -257,7 +257,7 @@ run(Aws("us-east-1", url, keys), options, False, datetime.datetime(2026, 6, 15, 
 def test_killed_continued_without_repeating_and_undone(world: Callable[..., World]) -> None:
     one = world(buckets(400, note="x"))
     before = one.tags
-    options = one.options(policy=TEAM, team_key="team")
+    options = one.options(policy=TEAM)
     one.simulator.cloud.faults.configure({"latency_ms": 20})
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, one.simulator.url, json.dumps(_keys()), json.dumps(options)],
@@ -272,7 +272,7 @@ def test_killed_continued_without_repeating_and_undone(world: Callable[..., Worl
     one.simulator.cloud.faults.configure({"latency_ms": 0})
     tagged = sum("team" in tags for tags in one.tags.values())
     assert 0 < tagged < 400
-    second = one.run(policy=TEAM, team_key="team")
+    second = one.run(policy=TEAM)
     assert all(tags["team"] == "shop" for tags in one.tags.values())
     assert one.count(TAG) == 20, "killed and continued: 400 resources, 20 a request, none twice"
     changes = one.simulator.gateway.statistics.describe()["changes"]
@@ -281,6 +281,19 @@ def test_killed_continued_without_repeating_and_undone(world: Callable[..., Worl
     undone = one.run(state="undone")
     assert undone["undone"] == second["run"]
     assert one.tags == before, "what the killed run had done as well"
+
+
+def test_one_run_at_a_time_for_each_account(world: Callable[..., World]) -> None:
+    one = world(buckets(1, Env="prod"))
+    journals = Journals(one.folder / "journal")
+    with journals.locked(f"aws/{OTHER}"):
+        assert one.run()["changed"], "another account's run does not matter"
+    with journals.locked(f"aws/{ACCOUNT}"):
+        with pytest.raises(JournalError, match="another run changes tags of the same account"):
+            one.run()
+        assert not one.run(check=True)["changed"]
+    with pytest.raises(TagPolicyError, match="team_key is 'team': the policy's keys are env"):
+        one.run(team_key="team")
 
 
 def test_a_missing_permission_is_named(world: Callable[..., World]) -> None:
@@ -314,11 +327,11 @@ def test_a_broken_connection_is_no_harm(world: Callable[..., World]) -> None:
 
 def test_resources_that_never_had_a_tag(world: Callable[..., World]) -> None:
     one = world(buckets(2))
-    assert one.run(policy=TEAM, team_key="team")["summary"]["resources"] == 0
-    assert one.run(policy=TEAM, team_key="team", resources=["arn:aws:s3:::b-0", "arn:aws:s3:::b-1"])["writes"] == 1
+    assert one.run(policy=TEAM)["summary"]["resources"] == 0
+    assert one.run(policy=TEAM, resources=["arn:aws:s3:::b-0", "arn:aws:s3:::b-1"])["writes"] == 1
     assert one.tags["b-1"] == {"team": "shop"}
     with pytest.raises(TagError, match="resources has 'b-1': give ARNs"):
-        one.run(policy=TEAM, team_key="team", resources=["b-1"])
+        one.run(policy=TEAM, resources=["b-1"])
 
 
 def test_types_and_regions(world: Callable[..., World]) -> None:
@@ -337,7 +350,7 @@ def test_reports(world: Callable[..., World]) -> None:
         instances=[plain(1)],
     )
     keys = [*POLICY["keys"], {"key": "team", "required": False}]
-    wanted = {"policy": {**POLICY, "keys": keys}, "team_key": "team", "state": "reported"}
+    wanted = {"policy": {**POLICY, "keys": keys}, "state": "reported"}
     for name in ("tags.csv", "tags.json"):
         path = one.folder / name
         assert one.run(check=True, report_path=str(path), **wanted)["changed"]
@@ -355,6 +368,20 @@ def test_reports(world: Callable[..., World]) -> None:
     assert "ops@" not in masked
     with pytest.raises(TagRunError, match=r"report_path is '/x.pdf': let it end in .csv or .json"):
         one.run(report_path="/x.pdf", **wanted)
+
+
+def test_the_report_after_a_run_is_what_the_next_one_finds(world: Callable[..., World]) -> None:
+    one = world(buckets(3, Env="prod"), {**buckets(1, "locked", Env="prod"), "failing": "No."})
+    path = one.folder / "tags.json"
+    assert one.run(report_path=str(path))["summary"]["compliant"] == 0
+    assert json.loads(path.read_text(encoding="utf-8"))["summary"] == {
+        "resources": 4,
+        "compliant": 3,
+        "to_change": 1,
+        "to_decide": 0,
+        "protected": 0,
+    }
+    assert not one.run(report_path=str(path))["changed"]
 
 
 def test_account_ids_are_not_shown(world: Callable[..., World]) -> None:

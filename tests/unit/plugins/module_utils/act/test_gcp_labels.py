@@ -65,7 +65,6 @@ class Client:
             "access_token": google_api.TOKEN,
             "base_url": self.url,
             "policy": POLICY,
-            "team_key": "env",
             "journal_directory": str(self.folder / "journal"),
             **wanted,
         }
