@@ -173,29 +173,29 @@ months:
   type: list
   elements: dict
   sample:
-    - {month: 2026-09, currency: USD, cost: 1812.4, previous: 1700.0, change: 112.4, change_percent: 6.61,
+    - {month: "2026-09", currency: USD, cost: 1812.4, previous: 1700.0, change: 112.4, change_percent: 6.61,
        effective: 1812.4, billed: 1850.0, contracted: 1900.0, list: 2400.0, categories: {Usage: 1700.4, Tax: 112.0},
-       rows: 120394, complete: true, used_until: 2026-10-01}
+       rows: 120394, complete: true, used_until: "2026-10-01"}
 costs:
   description: Costs by O(by), the newest month and the dearest first; C(share) is of the month's bill.
   returned: success
   type: list
   elements: dict
-  sample: [{month: 2026-09, currency: USD, ServiceName: Amazon EC2, cost: 912.5, previous: 900.0, change: 12.5,
+  sample: [{month: "2026-09", currency: USD, ServiceName: Amazon EC2, cost: 912.5, previous: 900.0, change: 12.5,
             change_percent: 1.39, share: 0.5035}]
 omitted:
   description: How many rows RV(costs) leaves out by month, and what they cost.
   returned: success
   type: list
   elements: dict
-  sample: [{month: 2026-09, currency: USD, combinations: 31, cost: 12.07}]
+  sample: [{month: "2026-09", currency: USD, combinations: 31, cost: 12.07}]
 movers:
   description: What changed most between the last two complete months, up or down; null where there are no two.
   returned: success
   type: dict
   sample:
-    month: 2026-09
-    previous_month: 2026-08
+    month: "2026-09"
+    previous_month: "2026-08"
     rows: [{currency: USD, ServiceName: Amazon S3, cost: 80.0, previous: 20.0, change: 60.0, change_percent: 300.0}]
 commitments:
   description:
@@ -204,7 +204,7 @@ commitments:
   returned: success
   type: list
   elements: dict
-  sample: [{month: 2026-09, currency: USD, id: sp-1, name: compute, type: Savings Plan, category: Spend, used: 75.0,
+  sample: [{month: "2026-09", currency: USD, id: sp-1, name: compute, type: Savings Plan, category: Spend, used: 75.0,
             wasted: 25.0, utilization: 0.75, purchased: 100.0, saved: 50.0, unit: USD, used_quantity: 75.0,
             wasted_quantity: 25.0}]
 coverage:
@@ -212,7 +212,7 @@ coverage:
   returned: success
   type: list
   elements: dict
-  sample: [{month: 2026-09, currency: USD, tag: team, cost: 1700.4, tagged: 1500.0, coverage: 0.8821}]
+  sample: [{month: "2026-09", currency: USD, tag: team, cost: 1700.4, tagged: 1500.0, coverage: 0.8821}]
 chargeback:
   description:
     - C(owners) with what they pay, C(unallocated) with its causes by account and service, C(pools) with what they held
@@ -220,12 +220,12 @@ chargeback:
   returned: when O(chargeback) is set
   type: dict
   sample:
-    owners: [{month: 2026-09, currency: USD, owner: shop, cost: 1200.0, direct: 1000.0, inherited: 100.0,
+    owners: [{month: "2026-09", currency: USD, owner: shop, cost: 1200.0, direct: 1000.0, inherited: 100.0,
               following: 40.0, shared: {platform: 60.0}}]
-    unallocated: [{month: 2026-09, currency: USD, cost: 12.4, share: 0.0068, causes: [{BillingAccountId: "********9999",
+    unallocated: [{month: "2026-09", currency: USD, cost: 12.4, share: 0.0068, causes: [{BillingAccountId: "********9999",
               SubAccountId: "********2222", ServiceName: Amazon S3, cost: 12.4}]}]
-    pools: [{month: 2026-09, currency: USD, pool: platform, own: 100.0, received: 0.0, split: {shop: 60.0, data: 40.0}}]
-    bills: [{month: 2026-09, currency: USD, bill: 1812.4, allocated: 1812.4, adds_up: true}]
+    pools: [{month: "2026-09", currency: USD, pool: platform, own: 100.0, received: 0.0, split: {shop: 60.0, data: 40.0}}]
+    bills: [{month: "2026-09", currency: USD, bill: 1812.4, allocated: 1812.4, adds_up: true}]
 """
 
 import typing as t

@@ -60,7 +60,7 @@ def table_of(dialect: str) -> t.Any:
 
 def compiled(dialect: str, expression: t.Any) -> str:
     """The SQL, without a driver for the engine."""
-    import ibis.backends.sql.compilers as compilers
+    from ibis.backends.sql import compilers
 
     compiler = getattr(compilers, dialect).compiler
     return str(compiler.to_sqlglot(expression).sql(compiler.dialect))
