@@ -24,6 +24,7 @@ import urllib.parse
 import moto.backends
 
 from simulator import (
+    anomaly_monitors,
     autoscaling,
     budgets,
     cloudfront,
@@ -59,6 +60,7 @@ from simulator.wire import (
 
 #: Importing these registers their operations.
 SERVICES = (
+    anomaly_monitors,
     autoscaling,
     budgets,
     cloudfront,

@@ -267,6 +267,8 @@ class Account:
     savings_plans: list[SavingsPlan] = dataclasses.field(default_factory=list)
     reservations: list[Reservation] = dataclasses.field(default_factory=list)
     compute_optimizer: bool = False
+    #: what simulator.anomaly_monitors keeps of it
+    anomaly_monitors: t.Any = None
     #: what simulator.budgets keeps of it
     budgets: t.Any = None
     #: what simulator.cloudfront keeps of it
