@@ -222,9 +222,10 @@ chargeback:
   sample:
     owners: [{month: "2026-09", currency: USD, owner: shop, cost: 1200.0, direct: 1000.0, inherited: 100.0,
               following: 40.0, shared: {platform: 60.0}}]
-    unallocated: [{month: "2026-09", currency: USD, cost: 12.4, share: 0.0068, causes: [{BillingAccountId: "********9999",
-              SubAccountId: "********2222", ServiceName: Amazon S3, cost: 12.4}]}]
-    pools: [{month: "2026-09", currency: USD, pool: platform, own: 100.0, received: 0.0, split: {shop: 60.0, data: 40.0}}]
+    unallocated: [{month: "2026-09", currency: USD, cost: 12.4, share: 0.0068,
+                   causes: [{SubAccountId: "********2222", ServiceName: Amazon S3, cost: 12.4}]}]
+    pools: [{month: "2026-09", currency: USD, pool: platform, own: 100.0, received: 0.0,
+             split: {shop: 60.0, data: 40.0}}]
     bills: [{month: "2026-09", currency: USD, bill: 1812.4, allocated: 1812.4, adds_up: true}]
 """
 
