@@ -186,9 +186,10 @@ options:
     type: dict
     suboptions:
       url:
-        description: Where they are, such as V(/srv/costs) or C(postgresql://...).
+        description:
+          - Where they are, such as V(/srv/costs) or C(postgresql://...).
+          - E(FRUGAL_COST_URL) serves where it is not set.
         type: str
-        required: true
       sources:
         description: Names of imports; all where it is empty.
         type: list

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import typing as t
 from collections.abc import Mapping
 
@@ -64,7 +65,7 @@ OPTIONS: dict[str, t.Any] = {
     "bill": {
         "type": "dict",
         "options": {
-            "url": {"type": "str", "required": True, "no_log": True},
+            "url": {"type": "str", "no_log": True},
             "sources": {"type": "list", "elements": "str", "default": []},
         },
     },
@@ -174,8 +175,15 @@ def check(params: Params) -> None:
 
 
 def bill_from(params: Params) -> Bill | None:
-    """The cost data that hold what nodes cost."""
-    return Bill(params["bill"]["url"], tuple(params["bill"]["sources"])) if params["bill"] else None
+    """The cost data that hold what nodes cost. :raises OptionError: nothing says where they are."""
+    if not params["bill"]:
+        return None
+    url = params["bill"]["url"] or os.environ.get("FRUGAL_COST_URL")
+    if not url:
+        raise OptionError(
+            "bill.url is not set, and FRUGAL_COST_URL neither: give the folder of the cost data, or a database"
+        )
+    return Bill(url, tuple(params["bill"]["sources"]))
 
 
 def target_from(params: Params) -> Target:

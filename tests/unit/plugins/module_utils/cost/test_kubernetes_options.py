@@ -17,6 +17,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.analyze.kubernetes_co
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.slo import SloError
 from ansible_collections.frugal.cloud.plugins.module_utils.cost import kubernetes_options as options
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import DatasetError
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.kubernetes import Bill
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import OptionError
 
 UTC = datetime.timezone.utc
@@ -126,3 +127,13 @@ def test_metrics_are_in_us_dollars() -> None:
         options.grouping_from(params(metrics_by="controller", currency="EUR"))
     with pytest.raises(CostError, match="aggregate has 'team'"):
         options.grouping_from(params(metrics_by="team"))
+
+
+def test_the_bill_is_where_all_cost_data_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FRUGAL_COST_URL", raising=False)
+    bill = {"bill": {"url": None, "sources": ["payer"]}}
+    with pytest.raises(OptionError, match="bill.url is not set, and FRUGAL_COST_URL neither"):
+        options.bill_from(params(**bill))
+    monkeypatch.setenv("FRUGAL_COST_URL", "/srv/costs")
+    assert options.bill_from(params(**bill)) == Bill("/srv/costs", ("payer",))
+    assert options.bill_from(params()) is None
