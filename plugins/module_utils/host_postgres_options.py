@@ -97,10 +97,14 @@ def reading(options: Options) -> Reading:
     for table in options["tables"]:
         if not _TABLE.match(table):
             raise HostError(f"tables has {table!r}: give it as schema.name, such as public.products")
+    databases = list(options["databases"])
+    if options["tables"] or not databases:
+        # Tables are those of the database of the login.
+        databases.append(options["login_db"])
     return Reading(
         server=server(options),
         console=console(options),
-        databases=tuple(dict.fromkeys(options["databases"] or [options["login_db"]])),
+        databases=tuple(dict.fromkeys(databases)),
         samples=samples,
         interval=interval,
         statements=options["statements"],

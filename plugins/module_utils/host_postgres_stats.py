@@ -334,7 +334,9 @@ def check_tables(found: Data, tables: t.Sequence[str], database: str) -> list[st
 
     :raises HostError: when a name is none of a table of ``database``.
     """
-    relations = {f"{row['schema']}.{row['name']}": row for row in found["catalogues"][database]["relations"].values()}
+    # Without tables the database may be one that was not looked at.
+    catalogue = found["catalogues"][database] if tables else {"relations": {}}
+    relations = {f"{row['schema']}.{row['name']}": row for row in catalogue["relations"].values()}
     sentences = []
     for table in tables:
         row = relations.get(table)

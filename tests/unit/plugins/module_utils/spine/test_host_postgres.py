@@ -112,6 +112,7 @@ def test_tables_are_looked_up_by_name(server: Connection) -> None:
     assert rows["items"]["cascades_from"] == "products"
     with pytest.raises(HostError, match=r"public\.nothing is no table of database"):
         host_postgres_stats.check_tables(found, ["public.nothing"], server.database)
+    assert host_postgres_stats.check_tables(found, [], "a database that was not looked at") == []
 
 
 def test_the_load_of_a_window(server: Connection) -> None:
@@ -159,6 +160,20 @@ def test_a_server_that_is_not_there_is_one_sentence() -> None:
     sentence = str(caught.value)
     assert sentence.startswith("PostgreSQL at 127.0.0.1:1 for user app, database postgres: Connection refused")
     assert "do not show" not in sentence and "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("databases", "tables", "looked_at"),
+    [
+        ([], [], ("main",)),
+        (["shop", "shop"], [], ("shop",)),
+        (["shop"], ["public.products"], ("shop", "main")),
+    ],
+)
+def test_the_databases_that_are_looked_at(databases: list[str], tables: list[str], looked_at: tuple[str, ...]) -> None:
+    defaults = {name: one["default"] for name, one in host_postgres_options.POSTGRES.items()}
+    options = {"statements": 0, "activity": True, "login_db": "main", "databases": databases, "tables": tables}
+    assert host_postgres_options.reading({**defaults, **options}).databases == looked_at
 
 
 @pytest.mark.parametrize(
