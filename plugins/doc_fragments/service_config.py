@@ -18,6 +18,12 @@ options:
       - Nothing is kept of a first configuration, unless O(unit) ran already.
     type: bool
     default: true
+  load:
+    description:
+      - V(false) puts files in place and keeps those of before. Starting, restarting and reloading is left to whoever
+        calls, also after O(previous=true).
+    type: bool
+    default: true
   managed_by:
     description: Who manages the configuration, such as the name of a role, for M(frugal.cloud.service_config_info).
     type: str

@@ -58,6 +58,7 @@ SERVICE_CONFIG: dict[str, dict[str, t.Any]] = {
     "unit": {"type": "str"},
     "start": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": False},
+    "load": {"type": "bool", "default": True},
     "probe": {"type": "dict", "options": PROBE},
     "previous": {"type": "bool", "default": False},
     "keep": {"type": "bool", "default": True},
@@ -88,6 +89,8 @@ def request(options: Options, *, check: bool) -> Request:
     for option in ("start", "restart"):
         if options[option] and not options["unit"]:
             raise HostError(f"{option} is true and unit is missing: name the systemd unit")
+    if not options["load"] and (options["start"] or options["restart"]):
+        raise HostError("load is false and start or restart is true: leave all of it to whoever loads the files")
     if options["previous"]:
         given = [name for name in NOT_WITH_PREVIOUS if options[name]] + (["keep"] if not options["keep"] else [])
         if given:
@@ -112,6 +115,7 @@ def request(options: Options, *, check: bool) -> Request:
         unit=options["unit"] or "",
         start=options["start"],
         restart=options["restart"],
+        load=options["load"],
         check=check,
         keep=os.path.normpath(options["keep_directory"]),
         forget=not options["keep"],

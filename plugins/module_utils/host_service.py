@@ -87,6 +87,8 @@ class Request:
     start: bool = False
     #: restart the unit even when no file changed
     restart: bool = False
+    #: false: somebody else starts, restarts and reloads the unit
+    load: bool = True
     check: bool = False
     #: folder of the records of what files were before; none are kept where it is empty
     keep: str = ""
@@ -146,6 +148,8 @@ def go_back(request: Request) -> Outcome:
         changes = host_kept.changes_back(record)
         restart = bool(changes) and any(old.restart for old in record.previous.files)
         old_way = _with_how(request, record.previous.how, restart=restart, start=record.previous.running)
+        # What is loaded by somebody else now is so on the way back, too. Records of before had no such word.
+        old_way = dataclasses.replace(old_way, load=record.how.get("load", True))
         now = dataclasses.replace(record, how=record.previous.how, previous=None, reason=host_kept.TAKEN)
         outcome = _change(old_way, changes, broken, now)
         return outcome if changes else dataclasses.replace(outcome, reason=host_kept.SAME)
@@ -213,6 +217,7 @@ def _how(request: Request) -> dict[str, t.Any]:
         "validate": request.validate,
         "search_path": request.search_path,
         "reload": request.reload,
+        "load": request.load,
         "probe": dataclasses.asdict(request.probe) if request.probe else None,
     }
 
@@ -411,6 +416,8 @@ class _Service:
     def step(self, changes: t.Sequence[host_files.Change], broken: bool) -> str:
         """What has to be done with the service: ``start``, ``restart``, ``reload`` or ``""``."""
         request, before = self._request, self._before
+        if not request.load:
+            return ""
         changed = bool(changes) or broken
         if before is None:
             return "reload" if changed and (request.reload or request.probe) else ""

@@ -87,7 +87,9 @@ def action_table(result: t.Mapping[str, t.Any]) -> list[str]:
     if totals["by_status"].get("proposed"):
         lines.append(f"decide: ansible-playbook frugal.cloud.approve -e frugal_approve={result['plan']['id']}")
     elif totals["by_status"].get("approved"):
-        lines.append("carry out: ansible-playbook frugal.cloud.rightsizing -e frugal_stage=apply")
+        # Services of hosts have the account "hosts".
+        playbook = "caching" if result["plan"]["scope"].startswith("hosts/") else "rightsizing"
+        lines.append(f"carry out: ansible-playbook frugal.cloud.{playbook} -e frugal_stage=apply")
     return lines
 
 

@@ -91,7 +91,7 @@ def action(rank: int, **more: t.Any) -> dict[str, t.Any]:
 
 def plan(actions: list[dict[str, t.Any]], **by_status: int) -> dict[str, t.Any]:
     totals = {"actions": 9, "by_status": by_status, "monthly_saving": 3000.4, "currency": "USD"}
-    return {"plan": {"id": "plan-1"}, "actions": actions, "totals": totals}
+    return {"plan": {"id": "plan-1", "scope": "123456789012/eu-west-1"}, "actions": actions, "totals": totals}
 
 
 def test_the_table_of_a_plan() -> None:
@@ -104,7 +104,10 @@ def test_the_table_of_a_plan() -> None:
 
 
 def test_how_to_go_on_with_a_plan() -> None:
-    assert action_table(plan([action(1)], approved=1))[-1].startswith("carry out: ansible-playbook")
+    approved = plan([action(1)], approved=1)
+    assert action_table(approved)[-1] == "carry out: ansible-playbook frugal.cloud.rightsizing -e frugal_stage=apply"
+    approved["plan"]["scope"] = "hosts/cache1/redis"
+    assert action_table(approved)[-1] == "carry out: ansible-playbook frugal.cloud.caching -e frugal_stage=apply"
     done = action_table(plan([action(1)], verified=9))[-1]
     assert done.startswith("plan plan-1: 9 actions")
     empty = {

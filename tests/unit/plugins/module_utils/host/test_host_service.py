@@ -331,6 +331,18 @@ def test_the_way_back_restarts_what_is_read_at_the_start_and_starts_what_died(ro
     assert (root / "main.json").read_text() == '{"old": true}'
 
 
+def test_what_somebody_else_loads_is_put_in_place_and_back_alone(root: Path, systemd: Systemd) -> None:
+    kept = {"keep": str(root.parent / "kept")}
+    systemd.write(stale="yes")
+    files = (wanted(root / "main.json", '{"new": 1}', restart=True),)
+    outcome = apply(unit_request(root, "", files=files, load=False, **kept))
+    assert (outcome.changed, outcome.service) == (True, "")
+    outcome = go_back(Request(str(root), unit="x.service", **kept))
+    assert (outcome.changed, outcome.service) == (True, "")
+    assert (root / "main.json").read_text() == '{"old": true}'
+    assert systemd.calls() == []
+
+
 def test_the_way_back_to_what_was_there_first_does_not_ask_the_new_probe(root: Path, systemd: Systemd) -> None:
     kept = {"keep": str(root.parent / "kept")}
     probe = Probe(command=("grep", "new", str(root / "main.json")), timeout=1)
