@@ -37,6 +37,7 @@ ROLES = {
     "grafana": "grafana",
     "exporter": "node-exporter",
     "newrelic": "newrelic",
+    "opencost": "opencost",
 }
 SECRETS = {
     "scrape": "monday-cow-11",
@@ -46,6 +47,7 @@ SECRETS = {
     "storage": "friday-fish-1",
     "ingest": "saturday-snail-5",
     "admin": "sunday-mouse-6",
+    "costs": "monday-hen-8",
 }
 SETTINGS: _Dict = {
     "prometheus_external_labels": {"cluster": "blue"},
@@ -102,6 +104,10 @@ SETTINGS: _Dict = {
     "newrelic_license_key": SECRETS["license"],
     "newrelic_kubernetes_cluster": "blue",
     "newrelic_custom_attributes": {"team": "shop"},
+    "opencost_cluster": "blue",
+    "opencost_prometheus_username": "reader",
+    "opencost_prometheus_password": SECRETS["costs"],
+    "opencost_custom_prices": {"cpu": 0.02, "ram": 0.003, "storage": 0.00005, "spot_label": "pool"},
 }
 
 
@@ -215,7 +221,7 @@ def test_every_secret_that_a_pod_names_is_there_and_no_config_map_holds_one(oper
                     volume = next(each for each in pod["volumes"] if each["name"] == mount["name"])
                     assert mount["subPath"] in kept[volume["secret"]["secretName"]]
     assert named == set(kept)
-    assert len(named) == 6
+    assert len(named) == 7
     shown = json.dumps(operator.cluster.items("/api/v1/namespaces/monitoring/configmaps"))
     assert [name for name, text in SECRETS.items() if text in shown] == []
     held = json.dumps([{k: base64.b64decode(v).decode() for k, v in data.items()} for data in kept.values()])
@@ -228,7 +234,7 @@ def test_no_secret_is_in_what_ansible_says(operator: Operator, installed: Ran) -
     predicted = install(
         operator, "--check", "--diff", prometheus_external_labels={"cluster": "green"}, grafana_root_url="https://g"
     )
-    # The five others are as they are wanted.
+    # The six others are as they are wanted.
     assert predicted.changed == 2
     diffs = [r["diff"] for name, r in predicted.results if r.get("diff") and "before_header" in r["diff"]]
     assert sorted(each["before_header"] for each in diffs) == [
@@ -311,6 +317,34 @@ def test_the_others_are_told_what_their_charts_read(operator: Operator, installe
     assert license_key == {"licenseKey": SECRETS["license"]}
     assert (relic["cluster"], relic["customSecretLicenseKey"]) == ("blue", "licenseKey")
     assert relic["customAttributes"] == {"team": "shop"}
+
+
+def test_opencost_is_told_where_prometheus_is_and_what_things_cost(operator: Operator, installed: Ran) -> None:
+    del installed
+    told = values(operator, "opencost")["opencost"]
+    assert told["prometheus"]["external"] == {"enabled": True, "url": "http://prometheus-server.monitoring"}
+    assert (told["prometheus"]["internal"]["enabled"], told["exporter"]["defaultClusterId"]) == (False, "blue")
+    login = {"DB_BASIC_AUTH_USERNAME": "reader", "DB_BASIC_AUTH_PW": SECRETS["costs"]}
+    assert secret(operator, "opencost-prometheus") == login
+    prices = json.loads(config_map(operator, "custom-pricing-model")["default.json"])
+    assert prices == {"CPU": "0.02", "RAM": "0.003", "storage": "5e-05", "spotLabel": "pool", "provider": "custom"}
+    assert values(operator, "opencost")["service"]["annotations"]["prometheus.io/port"] == "9003"
+
+
+def test_opencost_refuses_what_cannot_be_and_goes_again(operator: Operator, installed: Ran) -> None:
+    del installed
+    task = {"name": "role", "ansible.builtin.include_role": {"name": "frugal.cloud.opencost"}}
+    wanted = settings(operator)
+    ran = operator.play([task], succeeds=False, **{**wanted, "opencost_custom_prices": {"cpu": -1}})
+    assert ran.failure == "opencost_custom_prices has cpu below zero: give what one costs an hour"
+    # The release and its Secret; the second time there is nothing left to do.
+    ran = operator.play([task], "--check", **{**wanted, "opencost_state": "absent"})
+    assert ran.changed == 2
+    ran = operator.play([task, task], **{**wanted, "opencost_state": "absent"})
+    assert ran.changed == 2
+    for path in ("/apis/apps/v1/namespaces/monitoring/deployments", "/api/v1/namespaces/monitoring/secrets"):
+        found = [item["metadata"]["name"] for item in operator.cluster.items(path)]
+        assert [name for name in found if "opencost" in name] == []
 
 
 def test_an_unverified_chart_is_refused_by_every_role(operator: Operator) -> None:

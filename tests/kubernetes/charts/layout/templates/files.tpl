@@ -47,3 +47,20 @@ data:
     {{- $value.json | nindent 4 }}
   {{- end }}
 {{- end }}
+{{- with (.Values.opencost | default dict).customPricing }}
+{{- if and .enabled .createConfigmap }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: custom-pricing-model
+data:
+  default.json: |-
+    {
+    {{- range $name, $value := .costModel }}
+      {{ $name | quote }}: {{ $value | quote }},
+    {{- end }}
+      "provider": {{ .provider | quote }}
+    }
+{{- end }}
+{{- end }}

@@ -24,6 +24,18 @@ spec:
           env:
             {{- toYaml . | nindent 12 }}
           {{- end }}
+          {{- with (.Values.opencost | default dict).prometheus }}
+          {{- if .secret_name }}
+          env:
+            {{- $secret := .secret_name }}
+            {{- range $name, $key := dict "DB_BASIC_AUTH_USERNAME" .username_key "DB_BASIC_AUTH_PW" .password_key "DB_BEARER_TOKEN" .bearer_token_key }}
+            {{- if $key }}
+            - name: {{ $name }}
+              valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $key }}}}
+            {{- end }}
+            {{- end }}
+          {{- end }}
+          {{- end }}
           envFrom:
             {{- with .Values.extraEnvsFrom }}
             {{- toYaml . | nindent 12 }}

@@ -132,7 +132,7 @@ def test_metrics_are_in_us_dollars() -> None:
 def test_the_bill_is_where_all_cost_data_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FRUGAL_COST_URL", raising=False)
     bill = {"bill": {"url": None, "sources": ["payer"]}}
-    with pytest.raises(OptionError, match="bill.url is not set, and FRUGAL_COST_URL neither"):
+    with pytest.raises(OptionError, match=r"bill\.url is not set, and FRUGAL_COST_URL neither"):
         options.bill_from(params(**bill))
     monkeypatch.setenv("FRUGAL_COST_URL", "/srv/costs")
     assert options.bill_from(params(**bill)) == Bill("/srv/costs", ("payer",))
