@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws
 from ansible_collections.frugal.cloud.plugins.module_utils.cost import cost_explorer_rows, dataset_options
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.hiding import hidden
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.identities import masked_all
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cache import Cache
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cost_queries import (
@@ -74,6 +75,11 @@ def gather(aws: Aws, params: Mapping[str, t.Any], today: datetime.date, check: b
     :raises CostQueryError: an option has a value that cannot be.
     :raises AwsError: Cost Explorer refuses, has no data, or would cost more than allowed.
     """
+    with hidden(params["show_identities"]):
+        return _gather(aws, params, today, check)
+
+
+def _gather(aws: Aws, params: Mapping[str, t.Any], today: datetime.date, check: bool) -> _Dict:
     period = _period(params["since"], params["until"], today)
     keys = [key_of(text, "group_by") for text in params["group_by"]]
     filters = [Filter(key_of(one["key"], "filters"), tuple(one["values"]), one["exclude"]) for one in params["filters"]]

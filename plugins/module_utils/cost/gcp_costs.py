@@ -12,6 +12,7 @@ import typing as t
 from collections.abc import Callable, Mapping
 
 from ansible_collections.frugal.cloud.plugins.module_utils.cost import dataset_options, gcp_billing_rows
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.hiding import hidden
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.identities import masked_all
 from ansible_collections.frugal.cloud.plugins.module_utils.gcp import Gcp, GcpError
 from ansible_collections.frugal.cloud.plugins.module_utils.observe.cache import Cache
@@ -70,6 +71,13 @@ def gather(
     :raises BillingError: an option has a value that cannot be, or a query would cost too much.
     :raises GcpError: Google refuses.
     """
+    with hidden(params["show_identities"]):
+        return _gather(gcp, params, today, check, sleep)
+
+
+def _gather(
+    gcp: Gcp, params: Mapping[str, t.Any], today: datetime.date, check: bool, sleep: Callable[[float], None]
+) -> _Dict:
     wanted = set(params["gather"])
     since, until, table = _checked(params, today)
     account_id = check_account(params["billing_account"]) if params["billing_account"] else ""

@@ -22,12 +22,12 @@ _Dict: t.TypeAlias = "dict[str, t.Any]"
 COST_METRICS = ("UnblendedCost", "BlendedCost", "AmortizedCost", "NetUnblendedCost", "NetAmortizedCost")
 USAGE_METRICS = ("UsageQuantity", "NormalizedUsageAmount")
 METRICS = (*COST_METRICS, *USAGE_METRICS)
-#: What Cost Explorer groups by (the service's own messages name these; the API reference lists fewer).
+#: What GetCostAndUsage takes as keys: the dimensions of botocore's model that its context COST_AND_USAGE documents.
 DIMENSIONS = (
     *("AZ", "BILLING_ENTITY", "CACHE_ENGINE", "DATABASE_ENGINE", "DEPLOYMENT_OPTION", "INSTANCE_TYPE"),
     *("INSTANCE_TYPE_FAMILY", "INVOICING_ENTITY", "LEGAL_ENTITY_NAME", "LINKED_ACCOUNT", "OPERATING_SYSTEM"),
     *("OPERATION", "PAYMENT_OPTION", "PLATFORM", "PURCHASE_TYPE", "RECORD_TYPE", "REGION", "RESERVATION_ID"),
-    *("RESOURCE_ID", "SAVINGS_PLANS_TYPE", "SAVINGS_PLAN_ARN", "SERVICE", "TENANCY", "USAGE_TYPE", "USAGE_TYPE_GROUP"),
+    *("SAVINGS_PLANS_TYPE", "SAVINGS_PLAN_ARN", "SERVICE", "TENANCY", "USAGE_TYPE", "USAGE_TYPE_GROUP"),
 )
 #: ``tag:team``, ``category:Team``: what stands before the name of a tag or cost category.
 TAG, CATEGORY = "tag:", "category:"

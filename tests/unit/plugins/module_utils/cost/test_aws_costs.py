@@ -112,7 +112,7 @@ def test_an_old_answer_serves_while_aws_is_not_reached(fake_aws: Fake, tmp_path:
     found = gather(aws, given, later, check=False)
     assert found["read_on"] == "2026-06-15"
     assert found["warnings"] == ["AWS cannot be reached for ce:GetCostAndUsage; the answer is of 2026-06-15, from disk"]
-    with pytest.raises(AwsError, match="denied ce:GetCostAndUsage: grant that permission"):
+    with pytest.raises(AwsError, match=r"denied ce:GetCostAndUsage: grant that permission"):
         gather(aws, given, later, check=False)
     with pytest.raises(AwsError, match="one region alone: try again later, or give cache_directory"):
         gather(aws, options(), later, check=False)
@@ -238,6 +238,19 @@ def test_refusals_in_one_sentence(fake_aws: Fake, code: str, sentence: str) -> N
     aws = fake_aws({"ce:get_cost_and_usage": AwsError(f"AWS refused it: {code}", code)})
     with pytest.raises(AwsError, match=sentence):
         gather(aws, options(), TODAY, check=False)
+
+
+def test_a_missing_permission_is_named_and_the_account_is_not(fake_aws: Fake) -> None:
+    denied = (
+        f"AWS denied ce:GetCostAndUsage in account {ACCOUNT} (AccessDeniedException: User: "
+        f"arn:aws:iam::{ACCOUNT}:user/a is not authorized): grant that permission to the caller"
+    )
+    aws = fake_aws({"ce:get_cost_and_usage": lambda **_given: AwsError(denied, "AccessDeniedException")})
+    with pytest.raises(AwsError, match=r"denied ce:GetCostAndUsage .* grant that permission to the caller") as told:
+        gather(aws, options(), TODAY, check=False)
+    assert ACCOUNT not in str(told.value)
+    with pytest.raises(AwsError, match=f"account {ACCOUNT}"):
+        gather(aws, options(show_identities=True), TODAY, check=False)
 
 
 def test_nothing_found_is_said(fake_aws: Fake) -> None:
