@@ -125,6 +125,11 @@ def install(google: Google, billing: Billing) -> None:
     }
 
 
+def query(billing: Billing, body: _Dict, project: str = "project") -> _Dict:
+    """The answer to a query without a server between."""
+    return _Queries(billing).query("", {"projectsId": project}, body)
+
+
 class _Catalog:
     def __init__(self, billing: Billing) -> None:
         self._billing = billing
