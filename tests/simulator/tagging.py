@@ -10,6 +10,7 @@ resources are written at once, and each of them may fail by itself. Terminated i
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import typing as t
 
@@ -36,6 +37,8 @@ class State:
     #: had a tag once
     known: set[str] = dataclasses.field(default_factory=set)
     failing: dict[str, str] = dataclasses.field(default_factory=dict)
+    #: what is being listed page by page, by filters: large accounts are not searched again for each page
+    listings: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 def state(account: Account) -> State:
@@ -118,20 +121,33 @@ def get_resources(cloud: Cloud, call: Call) -> _Dict:
     limit = params.get("ResourcesPerPage", _LIST_LIMIT if arns else 50)
     if not 1 <= limit <= _LIST_LIMIT:
         raise AwsError("InvalidParameterException", "ResourcesPerPage must be between 1 and 100.")
-    found = list(_everything(mine, region))
-    if arns:
-        wanted = set(arns)
-        found = [(arn, tags) for arn, tags in found if arn in wanted]
-    if kinds:
-        found = [(arn, tags) for arn, tags in found if _kind(arn) in kinds or _kind(arn).partition(":")[0] in kinds]
-    for one in filters or ():
-        key, values = one["Key"], one.get("Values") or []
-        found = [(arn, tags) for arn, tags in found if key in tags and (not values or tags[key] in values)]
+    asked = json.dumps([region.name, arns, kinds, filters], sort_keys=True)
+    if not params.get("PaginationToken"):
+        mine.listings[asked] = [arn for arn, tags in _everything(mine, region) if _wanted(arn, tags, params)]
+    found = mine.listings.get(asked, [])
     shown, token = page(found, limit, params.get("PaginationToken"), "PaginationTokenExpiredException")
+    if not token:
+        mine.listings.pop(asked, None)
+    listed = [(arn, _tags(mine, region, arn)) for arn in shown]
     return {
         "PaginationToken": token or "",
-        "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": tag_list(tags)} for arn, tags in shown],
+        "ResourceTagMappingList": [
+            {"ResourceARN": arn, "Tags": tag_list(tags)} for arn, tags in listed if tags is not None
+        ],
     }
+
+
+def _wanted(arn: str, tags: t.Mapping[str, str], params: _Dict) -> bool:
+    """Whether a resource is what the request asks for."""
+    if params.get("ResourceARNList") and arn not in params["ResourceARNList"]:
+        return False
+    kinds = params.get("ResourceTypeFilters")
+    if kinds and not {_kind(arn), _kind(arn).partition(":")[0]} & set(kinds):
+        return False
+    return all(
+        one["Key"] in tags and (not one.get("Values") or tags[one["Key"]] in one["Values"])
+        for one in params.get("TagFilters") or ()
+    )
 
 
 def _each(cloud: Cloud, call: Call, keys: t.Iterable[str], change: t.Callable[[dict[str, str]], str]) -> _Dict:

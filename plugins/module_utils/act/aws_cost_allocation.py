@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import datetime
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import Aws, AwsError
 from ansible_collections.frugal.cloud.plugins.module_utils.desired import Change, carry_out, differs, written
 
 _Dict: t.TypeAlias = "dict[str, t.Any]"
-Options: t.TypeAlias = "Mapping[str, t.Any]"
+Options: t.TypeAlias = "t.Mapping[str, t.Any]"
 
 REGION = "us-east-1"
 #: Tags of one UpdateCostAllocationTagsStatus call.
