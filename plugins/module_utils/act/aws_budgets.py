@@ -162,13 +162,15 @@ class Budgets:
         self._aws = aws
         self._now = now
         self._made = 0
+        #: what of each budget was asked for, and is asked for again when something failed: no permission beyond that
+        self._asked: dict[str, frozenset[str]] = {}
 
     # -- read ---------------------------------------------------------------------------------------------
 
     def read(self, names: Mapping[str, frozenset[str]]) -> dict[str, State]:
-        """Budgets by name. The value of a name says what is asked for beside it: ``actions``, ``tags``.
+        """Budgets by name. The value of a name says what is asked for beside it: ``people``, ``actions``, ``tags``.
 
-        Three requests for all budgets and their alerts and actions, one more for each notification's addresses.
+        Three requests for all budgets and their alerts and actions, one more for each notification's people.
 
         :raises AwsError: AWS refuses.
         """
@@ -185,7 +187,8 @@ class Budgets:
             alerts = {}
             for one in notifications.get(name, ()):
                 key = terms.alert_key(one)
-                alerts[key] = self._subscribers({**account, "BudgetName": name}, key)
+                asked = "people" in names[name]
+                alerts[key] = self._subscribers({**account, "BudgetName": name}, key) if asked else frozenset()
             found[name] = State(
                 budget,
                 alerts,
@@ -238,15 +241,15 @@ class Budgets:
         :raises BudgetError: what was written cannot be; then nothing was asked. :raises AwsError: AWS refuses.
         """
         today = self._today()
-        asked = {}
+        self._asked = {}
         for one in budgets:
-            if one["name"] in asked:
+            if one["name"] in self._asked:
                 raise BudgetError(f"budgets has {one['name']!r} twice: write everything about a budget in one place")
-            asked[one["name"]] = self._asked(one)
+            self._asked[one["name"]] = _asked(one)
             terms.check(one, today)
         if not self.knows_expressions() and any(one.get("filter") or one.get("metric") for one in budgets):
             raise BudgetError("budgets[].filter and metric need a newer botocore: update boto3, or use cost_filters")
-        known = self.read(asked) if budgets else {}
+        known = self.read(self._asked) if budgets else {}
         changes = []
         for one in budgets:
             found = known.get(one["name"])
@@ -257,11 +260,6 @@ class Budgets:
 
     def _today(self) -> datetime.date:
         return datetime.datetime.fromtimestamp(self._now(), terms.UTC).date()
-
-    def _asked(self, one: Options) -> frozenset[str]:
-        absent = one["state"] == "absent"
-        options = {"actions": absent or one.get("actions") is not None, "tags": one.get("tags") is not None}
-        return frozenset(option for option, needed in options.items() if needed)
 
     def _wanted(self, one: Options, found: State | None, today: datetime.date) -> State | None:
         if one["state"] == "absent":
@@ -313,7 +311,7 @@ class Budgets:
         :raises AwsError: the budget is not as written.
         """
         found, wanted = change.request
-        asked = {change.name: frozenset(("actions", *(("tags",) if (wanted or found).tags is not None else ())))}
+        asked = {change.name: self._asked[change.name]}
         if error.effect_unknown:
             try:
                 self._run(change.name, steps(self.read(asked).get(change.name), wanted, self._today()))
@@ -328,6 +326,17 @@ class Budgets:
         else:
             text = f"{error}; the budget is {'as it was' if found else 'not there'}, nothing half-done was kept"
         raise AwsError(text, error.code, error.effect_unknown) from error
+
+
+def _asked(one: Options) -> frozenset[str]:
+    """What has to be known beside a budget itself, for what is written about it."""
+    absent = one["state"] == "absent"
+    options = {
+        "people": absent or one.get("alerts") is not None,
+        "actions": absent or one.get("actions") is not None,
+        "tags": one.get("tags") is not None,
+    }
+    return frozenset(option for option, needed in options.items() if needed)
 
 
 def _change(name: str, found: State | None, wanted: State | None) -> Change:

@@ -290,6 +290,35 @@ def test_a_budget_whose_alert_fails_is_as_it_was(world: World) -> None:
     assert len(made.actions) == 1
 
 
+def test_an_action_that_is_at_work_keeps_its_budget_as_it_was(world: World) -> None:
+    world.run({**PLAIN, "actions": [IAM]})
+    (action,) = world.state["all"].actions.values()
+    action["Status"] = "EXECUTION_IN_PROGRESS"
+    with pytest.raises(AwsError, match=r"ResourceLockedException.*the budget is as it was"):
+        world.run({**PLAIN, "limit": {"amount": 5}, "actions": []})
+    assert float(world.state["all"].body["BudgetLimit"]["Amount"]) == 1000
+    assert len(world.state["all"].actions) == 1
+
+
+def test_a_budget_that_cannot_be_deleted_keeps_its_actions(world: World) -> None:
+    world.run({**PLAIN, "actions": [IAM]})
+    world.cloud.faults.deny = ["budgets:DeleteBudget"]
+    with pytest.raises(AwsError, match="the budget is as it was"):
+        world.run({"name": "all", "state": "absent"})
+    assert [one["ActionType"] for one in world.state["all"].actions.values()] == ["APPLY_IAM_POLICY"]
+
+
+def test_what_is_not_written_needs_no_permission_even_to_take_something_back(world: World) -> None:
+    world.run({**PLAIN, "actions": [IAM]})
+    world.cloud.faults.deny = ["budgets:DescribeBudgetAction*", "budgets:*Tag*", "budgets:UpdateSubscriber"]
+    before = world.aws.calls["budgets:DescribeSubscribersForNotification"]
+    world.run({"name": "all", "limit": {"amount": 7}})
+    assert world.aws.calls["budgets:DescribeSubscribersForNotification"] == before
+    with pytest.raises(AwsError, match="the budget is as it was"):
+        world.run({"name": "all", "limit": {"amount": 5}, "alerts": [{**ALERT, "emails": ["x@example.com"]}]})
+    assert float(world.state["all"].body["BudgetLimit"]["Amount"]) == 7
+
+
 @pytest.mark.parametrize("lost", ["CreateBudget", "CreateBudgetAction"])
 def test_a_lost_answer_is_looked_up_and_the_budget_completed(world: World, lost: str) -> None:
     answer = world.simulator.gateway._answer
