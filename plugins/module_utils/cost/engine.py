@@ -48,6 +48,8 @@ _EXTRAS = {
     "pyspark": "ibis-framework[pyspark]",
     "trino": "ibis-framework[trino]",
 }
+#: Options of addresses whose values no message may hold.
+_SECRET = re.compile("key|pass|secret|token", re.IGNORECASE)
 _TYPES = {"text": "string", "number": "float64", "moment": "timestamp", "map": "string"}
 
 
@@ -131,7 +133,7 @@ def fetch_batches(expression: ir.Table, size: int = 20_000) -> Iterator[list[dic
 
 
 @contextlib.contextmanager
-def _told(what: str, hidden: str = "") -> Iterator[None]:
+def _told(what: str, hidden: Sequence[str] = ()) -> Iterator[None]:
     """Errors of engines, whose classes nobody can list, become one sentence; mistakes in expressions stay errors."""
     try:
         yield
@@ -139,7 +141,9 @@ def _told(what: str, hidden: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
-        raise CostsError(f"{what}: {(text.replace(hidden, '***') if hidden else text)[:500]}") from None
+        for secret in hidden:
+            text = text.replace(secret, "***")
+        raise CostsError(f"{what}: {text[:500]}") from None
 
 
 def conformed(table: ir.Table) -> ir.Table:
@@ -190,7 +194,10 @@ def within(table: ir.Table, since: datetime.date | None, until: datetime.date | 
 
 
 def _parts(path: str, since: datetime.date | None, until: datetime.date | None, sources: Sequence[str]) -> list[Part]:
-    """The files of a dataset. :raises CostsError: there is none."""
+    """The files of a dataset. :raises CostsError: there is none.
+
+    Sentences do without the address where they can: it is secret in results, because a database's may hold a password.
+    """
     folder = Path(path).expanduser()
     if not folder.is_absolute():
         raise CostsError(f"the cost data's folder is {path!r}: give an absolute path")
@@ -201,10 +208,10 @@ def _parts(path: str, since: datetime.date | None, until: datetime.date | None, 
     if not found:
         every = dataset.parts()
         if not every:
-            raise CostsError(f"{folder} holds no cost data: import some with focus_import")
+            raise CostsError("the folder of cost_url holds no cost data: import some with focus_import")
         names = ", ".join(sorted({part.source for part in every}))
         months = f"{every[0].period:%Y-%m} to {every[-1].period:%Y-%m}"
-        raise CostsError(f"{folder} holds no cost data of these months and sources: it has {months} of {names}")
+        raise CostsError(f"cost_url has no cost data of these months and sources: it has {months} of {names}")
     return found
 
 
@@ -274,7 +281,8 @@ def _database(url: str, scheme: str, settings: t.Mapping[str, t.Any]) -> tuple[B
             connection.con.execute("SET TimeZone = 'UTC'")
             return connection, connection.table(table, database=tuple(where) or None)
     address = urllib.parse.urlunsplit((engine, parts.netloc, parts.path, urllib.parse.urlencode(rest), ""))
-    with _told(f"{shown(url)} cannot be read", urllib.parse.unquote(parts.password or "")):
+    secrets = [urllib.parse.unquote(parts.password or ""), *(value for key, value in rest if _SECRET.search(key))]
+    with _told(f"{shown(url)} cannot be read", [secret for secret in secrets if secret]):
         if engine == "athena":
             # Ibis takes the host of Athena's address for a file.
             named = {"schema_name": parts.netloc} if parts.netloc else {}

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("ibis")
 pytest.importorskip("pyarrow")
 
-from ansible_collections.frugal.cloud.plugins.module_utils.cost import report_options
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import focus, report_options
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.allocation import RulesError
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset
@@ -261,7 +261,53 @@ def test_benchmark_asks_both_the_same(folder: Path, monkeypatch: pytest.MonkeyPa
         benchmark.compare([[*ours[0][:-1], ours[0][-1] + 1], *ours[1:]], theirs)
 
 
-GUIDE = Path(__file__).parents[5] / "docs" / "guides" / "cost_reports.md"
+EXAMPLES = Path(__file__).resolve().parents[6] / "shared" / "data" / "focus" / "spec_examples"
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="../shared/data/focus/spec_examples is not there")
+@pytest.mark.parametrize(
+    ("name", "used", "wasted", "purchased", "saved"),
+    [
+        ("commitment_discount_usage_scenario_1", 1.0, 0.0, 0.0, None),
+        ("commitment_discount_usage_scenario_2", 0.0, 1.0, 0.0, None),
+        ("commitment_discount_usage_scenario_3", 0.75, 0.25, 0.0, None),
+        ("commitment_discount_usage_scenario_4", 1.0, 0.0, 0.0, None),
+        ("zero_percent_utilization_without_commitment_discount_flexibility", 0.0, 1.5, 1.5, -1.5),
+        ("one_hundred_percent_utilization_without_commitment_discount_flexibility", 1.5, 0.0, 1.5, 1.5),
+        ("one_hundred_percent_utilization_with_commitment_discount_flexibility_with_1_resource", 0.5, 0.0, 0.5, 2.5),
+        ("one_hundred_percent_utilization_with_commitment_discount_flexibility_with_2_resources", 2.0, 0.0, 2.0, 2.0),
+    ],
+)
+def test_commitments_of_the_specification(
+    tmp_path: Path, name: str, used: float, wasted: float, purchased: float, saved: float | None
+) -> None:
+    with (EXAMPLES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        given = [
+            {key: None if value == "null" else value for key, value in row.items()} for row in csv.DictReader(file)
+        ]
+    identity = {"BillingAccountId": "1", "BillingCurrency": "USD", "ProviderName": "P", "ServiceName": "S"}
+    numbers = {column.name for column in focus.COLUMNS if column.kind == "number"}
+    write_rows(
+        Dataset(tmp_path),
+        "example",
+        [
+            {
+                key: float(value) if value and key in numbers else value
+                for key, value in row.items()
+                if key in focus.BY_NAME
+            }
+            | identity
+            for row in given
+        ],
+    )
+    (row,) = report(tmp_path)["commitments"]
+    assert (row["used"], row["wasted"], row["purchased"]) == (used, wasted, purchased)
+    assert row["utilization"] == used / (used + wasted)
+    # The scenarios of usage alone have no list prices.
+    assert saved is None or row["saved"] == saved
+
+
+GUIDE = Path(__file__).resolve().parents[5] / "docs" / "guides" / "cost_reports.md"
 
 
 @pytest.mark.skipif(not GUIDE.is_file(), reason="the guides are not part of what ansible-test sees")

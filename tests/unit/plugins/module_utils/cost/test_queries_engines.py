@@ -161,6 +161,27 @@ def test_athena_takes_its_settings_from_the_address(monkeypatch: pytest.MonkeyPa
     assert connection.asked == ("costs", None)  # type: ignore[attr-defined]
 
 
+def test_secrets_in_a_drivers_message_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**given: str) -> None:
+        raise RuntimeError(f"{given} is refused\nby somebody")
+
+    monkeypatch.setitem(vars(ibis), "athena", type("Driver", (), {"connect": staticmethod(refuse)}))
+    with pytest.raises(engine.CostsError) as caught:
+        engine.open_costs("athena://finops?region_name=eu-west-1&aws_secret_access_key=a%2Fsecret")
+    assert "athena://finops cannot be read" in str(caught.value)
+    assert "eu-west-1" in str(caught.value)
+    assert "secret'" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+    def login(given: str) -> None:
+        raise RuntimeError("no user with the password p@ss")
+
+    monkeypatch.setitem(vars(ibis), "trino", None)
+    monkeypatch.setattr(ibis, "connect", login)
+    with pytest.raises(engine.CostsError, match=r"trino://db/hive cannot be read: no user with the password \*\*\*$"):
+        engine.open_costs("trino://me:p%40ss@db/hive")
+
+
 @pytest.mark.parametrize(("name", "extra"), [("athena", "athena"), ("trino", "trino"), ("bigquery", "bigquery")])
 def test_missing_drivers_are_named(name: str, extra: str) -> None:
     with pytest.raises(engine.deps.MissingLibrary) as caught:
