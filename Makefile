@@ -81,7 +81,8 @@ pins: setup ## Renew the pins of requirements, *.txt from *.in
 	done
 	@# pip takes what markers ask for from the Python that it runs in, and hosts have another: their own list has none.
 	@for list in tests/requirements/sample_service:3.11:--universal roles/otel_instrumentation/files/python:3.9:--universal \
-	  tests/requirements/reference_site:3.11.2:--python-platform=linux; do \
+	  tests/requirements/reference_site:3.11.2:--python-platform=linux \
+	  tests/requirements/focus_validator:3.12:--universal; do \
 	  IFS=: read -r name version platform <<< "$$list"; \
 	  { echo "# Made by make pins from $$(basename $$name).in: change that file."; \
 	    $(DEV)/uv pip compile --quiet --upgrade $$platform --no-header --no-annotate --generate-hashes \

@@ -174,6 +174,12 @@ def _from_cur(table: Table) -> Mapped:
         f"ELSE {cost} END"
     )
     unit = f"coalesce({text('pricing_unit')}, 'Count')"
+    pricing = f"coalesce({text('pricing_currency')}, {currency})"
+
+    def in_pricing(sql: str) -> str:
+        # The report has no exchange rate.
+        return f"CASE WHEN {pricing} = {currency} THEN {sql} END"
+
     name = f"coalesce(json_extract_string({table.get('product')}, '$.product_name'), "
     services = focus_services.AWS
     columns = {
@@ -215,6 +221,10 @@ def _from_cur(table: Table) -> Mapped:
         "ListUnitPrice": f"{listed} / nullif({quantity}, 0)",
         "PricingCategory": f"CASE WHEN {used} OR unused THEN 'Committed' WHEN {usage} AND "
         f"{text('line_item_usage_type')} LIKE '%SpotUsage%' THEN 'Dynamic' WHEN {usage} OR {fee} THEN 'Standard' END",
+        "PricingCurrency": pricing,
+        "PricingCurrencyContractedUnitPrice": in_pricing(f"{contracted} / nullif({quantity}, 0)"),
+        "PricingCurrencyEffectiveCost": in_pricing(effective),
+        "PricingCurrencyListUnitPrice": in_pricing(f"{listed} / nullif({quantity}, 0)"),
         "PricingQuantity": quantity,
         "PricingUnit": f"CASE WHEN {quantity} IS NULL THEN NULL WHEN unused AND {by_plan} THEN {currency} "
         f"ELSE {unit} END",
@@ -230,7 +240,7 @@ def _from_cur(table: Table) -> Mapped:
         "ServiceName": name + _case(code, {key: one.name for key, one in services.items()}, code) + ")",
         "ServiceSubcategory": _case(code, {key: one.subcategory for key, one in services.items()}, "'Other (Other)'"),
         "SkuId": f"CASE WHEN {usage} OR {fee} THEN coalesce({text('product_sku')}, {code}) END",
-        "SkuMeter": text("line_item_usage_type"),
+        "SkuMeter": f"CASE WHEN {usage} OR {fee} THEN {text('line_item_usage_type')} END",
         "SkuPriceId": f"CASE WHEN {usage} OR {fee} THEN "
         f"coalesce({text('pricing_rate_code')}, {text('pricing_rate_id')}, {text('product_sku')}, {code}) END",
         "SubAccountId": text("line_item_usage_account_id"),
@@ -320,6 +330,9 @@ def _from_gcp(table: Table) -> Mapped:
         "cost": table.get("cost", "DOUBLE"),
         "list_cost": table.get("cost_at_list", "DOUBLE"),
         "currency": table.get("currency"),
+        # Google prices in USD; the rate is that of the month.
+        "rate": f"coalesce(nullif({table.get('currency_conversion_rate', 'DOUBLE')}, 0), "
+        f"CASE WHEN {table.get('currency')} = 'USD' THEN 1 END)",
         "cost_type": f"lower(coalesce({table.get('cost_type')}, 'regular'))",
         "started": table.get("usage_start_time", "TIMESTAMP"),
         "ended": table.get("usage_end_time", "TIMESTAMP"),
@@ -359,9 +372,10 @@ def _from_gcp(table: Table) -> Mapped:
     )
     is_credit = "given IS NOT NULL"
     fee = "(g_cost_type = 'regular' AND g_sku ILIKE 'commitment%')"
-    usage = f"(g_cost_type = 'regular' AND NOT {fee} AND NOT ({is_credit}))"
-    priced = f"({usage} OR ({fee} AND NOT ({is_credit})))"
-    cud = f"({usage} AND committed IS NOT NULL)"
+    # What a commitment covers is billed at nothing, and nothing says which fee pays for it. So a fee is effective
+    # itself, and it is usage, as in Google's own FOCUS view: a purchase of what is used later is not effective.
+    usage = f"(g_cost_type = 'regular' AND NOT ({is_credit}))"
+    cud = f"({usage} AND NOT {fee} AND committed IS NOT NULL)"
     money = f"CASE WHEN {is_credit} THEN try_cast(given.amount AS DOUBLE) ELSE net END"
     contracted = f"CASE WHEN {is_credit} THEN try_cast(given.amount AS DOUBLE) ELSE g_cost END"
     listed = f"CASE WHEN {is_credit} THEN try_cast(given.amount AS DOUBLE) ELSE coalesce(g_list_cost, g_cost) END"
@@ -374,11 +388,11 @@ def _from_gcp(table: Table) -> Mapped:
         "BillingCurrency": "g_currency",
         "BillingPeriodEnd": "g_period_end",
         "BillingPeriodStart": "g_period_start",
-        "ChargeCategory": f"CASE WHEN {is_credit} THEN 'Credit' WHEN {fee} THEN 'Purchase' "
+        "ChargeCategory": f"CASE WHEN {is_credit} THEN 'Credit' "
         "ELSE CASE g_cost_type WHEN 'regular' THEN 'Usage' WHEN 'tax' THEN 'Tax' ELSE 'Adjustment' END END",
         "ChargeClass": "CASE WHEN g_correction IS NOT NULL THEN 'Correction' END",
         "ChargeDescription": f"CASE WHEN {is_credit} THEN coalesce(given.full_name, given.name) ELSE g_sku END",
-        "ChargeFrequency": f"CASE WHEN {usage} THEN 'Usage-Based' WHEN {fee} AND NOT ({is_credit}) THEN 'Recurring' "
+        "ChargeFrequency": f"CASE WHEN {usage} AND {fee} THEN 'Recurring' WHEN {usage} THEN 'Usage-Based' "
         "ELSE 'One-Time' END",
         "ChargePeriodEnd": "g_ended",
         "ChargePeriodStart": "g_started",
@@ -394,15 +408,20 @@ def _from_gcp(table: Table) -> Mapped:
         "ConsumedQuantity": f"CASE WHEN {usage} THEN g_used END",
         "ConsumedUnit": f"CASE WHEN {usage} AND g_used IS NOT NULL THEN coalesce(g_used_unit, 'count') END",
         "ContractedCost": contracted,
-        "ContractedUnitPrice": f"CASE WHEN {priced} THEN g_cost / nullif(g_priced, 0) END",
+        "ContractedUnitPrice": f"CASE WHEN {usage} THEN g_cost / nullif(g_priced, 0) END",
         "EffectiveCost": money,
         "InvoiceIssuerName": "'Google Cloud'",
         "ListCost": listed,
-        "ListUnitPrice": f"CASE WHEN {priced} THEN abs(coalesce(g_list_cost, g_cost) / nullif(g_priced, 0)) END",
+        "ListUnitPrice": f"CASE WHEN {usage} THEN abs(coalesce(g_list_cost, g_cost) / nullif(g_priced, 0)) END",
         "PricingCategory": f"CASE WHEN {cud} THEN 'Committed' WHEN {usage} AND (g_sku ILIKE '%spot%' OR "
-        f"g_sku ILIKE '%preemptible%') THEN 'Dynamic' WHEN {priced} THEN 'Standard' END",
-        "PricingQuantity": f"CASE WHEN {priced} THEN g_priced END",
-        "PricingUnit": f"CASE WHEN {priced} AND g_priced IS NOT NULL THEN coalesce(g_priced_unit, 'count') END",
+        f"g_sku ILIKE '%preemptible%') THEN 'Dynamic' WHEN {usage} THEN 'Standard' END",
+        "PricingCurrency": "CASE WHEN g_rate IS NOT NULL THEN 'USD' END",
+        "PricingCurrencyContractedUnitPrice": f"CASE WHEN {usage} THEN g_cost / nullif(g_priced, 0) / g_rate END",
+        "PricingCurrencyEffectiveCost": f"({money}) / g_rate",
+        "PricingCurrencyListUnitPrice": f"CASE WHEN {usage} THEN "
+        "abs(coalesce(g_list_cost, g_cost) / nullif(g_priced, 0)) / g_rate END",
+        "PricingQuantity": f"CASE WHEN {usage} THEN g_priced END",
+        "PricingUnit": f"CASE WHEN {usage} AND g_priced IS NOT NULL THEN coalesce(g_priced_unit, 'count') END",
         "ProviderName": "'Google Cloud'",
         "PublisherName": "coalesce(g_seller, 'Google Cloud')",
         "RegionId": "g_region",
@@ -415,9 +434,9 @@ def _from_gcp(table: Table) -> Mapped:
         "ServiceSubcategory": _case(
             "g_service_name", {key: one.subcategory for key, one in services.items()}, "'Other (Other)'"
         ),
-        "SkuId": f"CASE WHEN {priced} THEN g_sku_id END",
-        "SkuMeter": f"CASE WHEN {priced} THEN g_sku END",
-        "SkuPriceId": f"CASE WHEN {priced} THEN concat_ws('/', g_sku_id, g_tier) END",
+        "SkuId": f"CASE WHEN {usage} THEN g_sku_id END",
+        "SkuMeter": f"CASE WHEN {usage} THEN g_sku END",
+        "SkuPriceId": f"CASE WHEN {usage} THEN concat_ws('/', g_sku_id, g_tier) END",
         "SubAccountId": "g_project_id",
         "SubAccountName": "g_project_name",
         "SubAccountType": "CASE WHEN g_project_id IS NOT NULL THEN 'Project' END",

@@ -276,8 +276,9 @@ def write_rows(
     where it has no zone), ``date`` or ISO 8601; ``Tags`` and ``SkuPriceDetails`` are mappings. What may not be null
     and is missing gets a stand-in: ``EffectiveCost``, ``ContractedCost`` and ``ListCost`` the billed cost,
     ``PublisherName``, ``InvoiceIssuerName`` and ``ServiceName`` the provider, ``ServiceCategory`` ``Other``,
-    ``ChargeFrequency`` ``Usage-Based``, ``BillingPeriodEnd`` a month after its start. Rows that are the same as before
-    change nothing, whatever their order. The rows may be any iterable: they are kept on disk, not in memory.
+    ``ChargeFrequency`` ``Usage-Based``, ``BillingPeriodEnd`` a month after its start, ``PricingCurrency`` the billing
+    currency. Rows that are the same as before change nothing, whatever their order. The rows may be any iterable: they
+    are kept on disk, not in memory.
 
     :param check: only say what would change.
     :raises FocusError: a row lacks a column or has a value that cannot be; nothing is changed then.
@@ -379,6 +380,9 @@ def _checked(number: int, row: Mapping[str, t.Any]) -> dict[str, t.Any]:
     for name, sql in DEFAULTS.items():
         if done.get(name) is None:
             done[name] = sql.strip("'")
+    if done.get("PricingCurrency") is None and done.get("PricingCurrencyEffectiveCost") is None:
+        done["PricingCurrency"] = done["BillingCurrency"]
+        done["PricingCurrencyEffectiveCost"] = done["EffectiveCost"]
     if not focus.is_currency(done["BillingCurrency"]):
         raise FocusError(
             f"row {number} has BillingCurrency {done['BillingCurrency']!r}: give a code of ISO 4217, such as USD"

@@ -121,6 +121,7 @@ REPORT: list[dict[str, str]] = [
         "line_item_line_item_type": "Fee",
         "line_item_unblended_cost": "9",
         "line_item_product_code": "AmazonRoute53",
+        "product": '{"product_name":"Amazon Route 53"}',
     },
     {**NO_RESOURCE, "line_item_line_item_type": "Tax", "line_item_unblended_cost": "0.5", "line_item_usage_amount": ""},
     {**NO_RESOURCE, "line_item_line_item_type": "Credit", "line_item_unblended_cost": "-3"},
@@ -176,7 +177,7 @@ def test_a_cost_and_usage_report_adds_up(tmp_path: Path) -> None:
     ]
     assert rows_of(dataset, "x_tag_team", "x_tag_cost_center", where='"ResourceId" IS NOT NULL')[0] == ("shop", "42")
     services = rows_of(dataset, "ServiceName", "ServiceCategory", where="\"ServiceCategory\" <> 'Compute'")
-    assert services == [("Amazon Elastic Compute Cloud", "Networking")]
+    assert services == [("Amazon Route 53", "Networking")]
     assert outcome.violations == []
 
 
@@ -281,8 +282,8 @@ def test_googles_export_adds_up(tmp_path: Path, detailed: bool) -> None:
     assert rows_of(dataset, "ChargeCategory", "ChargeFrequency", "PricingCategory", "BilledCost", "ListCost") == [
         ("Adjustment", "One-Time", None, -0.01, -0.01),
         ("Credit", "One-Time", None, -0.3, -0.3),
-        ("Purchase", "Recurring", "Standard", 0.6, 1.25),
         ("Tax", "One-Time", None, 0.5, 0.5),
+        ("Usage", "Recurring", "Standard", 0.6, 1.25),
         ("Usage", "Usage-Based", "Committed", 0.0, 1.25),
         ("Usage", "Usage-Based", "Dynamic", 0.3, 0.3),
         ("Usage", "Usage-Based", "Standard", 0.8, 1.25),
