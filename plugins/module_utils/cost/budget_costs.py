@@ -64,10 +64,21 @@ class FocusCosts:
         :raises Unanswered: the data cannot say it. :raises CostsError: it cannot be read.
         """
         rows = self._rows(scope)
+        known = self.currency(scope)
+        if scope.currency and known and known != scope.currency:
+            raise Unanswered(f"the cost data is in {known}, the budget in {scope.currency}")
         # Credits that belong to a charge are in its cost already; ContractedCost is what it was before them.
         metric = "BilledCost" if scope.with_credits else "ContractedCost"
         sums = rows.group_by(rows.ChargePeriodStart.date().name("day")).aggregate(cost=rows[metric].sum())
         return {_day(one["day"]): float(one["cost"] or 0.0) for one in fetch(sums)}
+
+    def currency(self, scope: Scope) -> str | None:
+        """The only currency of these costs. :raises Unanswered: there are several."""
+        rows = fetch(self._rows(scope).select("BillingCurrency").distinct())
+        found = sorted(str(one["BillingCurrency"]) for one in rows)
+        if len(found) > 1:
+            raise Unanswered(f"the cost data has several currencies: {', '.join(found)}")
+        return found[0] if found else None
 
     def last(self, scope: Scope) -> float:
         """The sum of the same. :raises Unanswered: the data does not reach back that far."""

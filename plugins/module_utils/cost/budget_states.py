@@ -199,13 +199,17 @@ def _amount(spend: Mapping[str, t.Any] | None) -> float | None:
 
 @dataclasses.dataclass(frozen=True)
 class Scope:
-    """What a budget of Google Cloud counts, as cost data knows it: ids of projects and services, one label."""
+    """What a budget of Google Cloud counts, as cost data knows it: ids of projects and services, one label.
+
+    ``currency`` is the budget's; None for one whose amount is that of the period before.
+    """
 
     account: str
     projects: tuple[str, ...]
     services: tuple[str, ...]
     label: tuple[str, str] | None
     with_credits: bool
+    currency: str | None
     since: datetime.date
     until: datetime.date
 
@@ -214,7 +218,10 @@ class Costs(t.Protocol):
     """Cost data that can say what a budget counts."""
 
     def daily(self, scope: Scope) -> dict[datetime.date, float]:
-        """Cost by day, in the billing account's currency. :raises Unanswered: the data cannot say it."""
+        """Cost by day, in the budget's currency. :raises Unanswered: the data cannot say it."""
+
+    def currency(self, scope: Scope) -> str | None:
+        """The only currency of these costs; None where there are none. :raises Unanswered: there are several."""
 
     def last(self, scope: Scope) -> float:
         """What the days from ``since`` to ``until`` cost together. :raises Unanswered: as there."""
@@ -251,16 +258,18 @@ class GcpBudgets:
         period, start, end = gcp_period(filters, self._today)
         amount = budget.get("amount", {})
         given = amount.get("specifiedAmount")
+        unit = None if given is None else given.get("currencyCode")
         limit = None if given is None else float(given.get("units") or 0) + float(given.get("nanos") or 0) / 1e9
         actual = forecast = None
         note = "there is no cost data: set cost_url"
         if self._costs is not None:
             try:
                 until = self._today + DAY if end is None else min(end, self._today + DAY)
-                scope = self._scope(account, filters, start, until)
+                scope = self._scope(account, filters, unit, start, until)
                 actual, forecast = spent(self._costs, scope, end, self._today)
                 note = ""
                 if given is None:
+                    unit = self._costs.currency(scope)
                     limit = self._costs.last(_before(scope, period, start))
             except Unanswered as error:
                 note = str(error)
@@ -271,7 +280,7 @@ class GcpBudgets:
             budget["name"],
             budget.get("displayName", ""),
             "cost",
-            None if given is None else given.get("currencyCode"),
+            unit,
             limit,
             actual,
             forecast,
@@ -282,7 +291,14 @@ class GcpBudgets:
             note=note,
         )
 
-    def _scope(self, account: str, filters: Mapping[str, t.Any], since: datetime.date, until: datetime.date) -> Scope:
+    def _scope(
+        self,
+        account: str,
+        filters: Mapping[str, t.Any],
+        currency: str | None,
+        since: datetime.date,
+        until: datetime.date,
+    ) -> Scope:
         for member, words in (("resourceAncestors", "folders or organizations"), ("subaccounts", "subaccounts")):
             if filters.get(member):
                 raise Unanswered(f"cost data does not know which {words} a row belongs to")
@@ -296,6 +312,7 @@ class GcpBudgets:
             tuple(name.partition("/")[2] for name in filters.get("services", ())),
             labels[0] if labels else None,
             treatment == "INCLUDE_ALL_CREDITS",
+            currency,
             since,
             until,
         )

@@ -132,6 +132,7 @@ def test_periods_and_limits(world: World) -> None:
     assert found["quarter"].actual == pytest.approx(sum(row["BilledCost"] for row in rows()))
     august = sum(row["BilledCost"] for row in rows() if row["BillingPeriodStart"].month == 8)
     assert found["as before"].limit == pytest.approx(august)
+    assert found["as before"].unit == "USD"
     assert found["two days"].actual == 40
     assert found["two days"].end == datetime.date(2026, 9, 4)
     assert found["too long ago"].limit is None
@@ -154,6 +155,18 @@ def test_what_cost_data_cannot_say_is_null_and_the_note_says_why(world: World) -
     assert "the id of projects/200 is not known" in notes["number"]
     (without,) = {state.note for state in world.states(costs=False).values()}
     assert without == "there is no cost data: set cost_url"
+
+
+def test_currencies_are_never_mixed(world: World) -> None:
+    world.budget("all")
+    world.there.accounts = {ACCOUNT: "EUR"}
+    world.budget("euro")
+    found = world.states()
+    assert found["all"].actual is not None
+    assert (found["euro"].actual, found["euro"].note) == (None, "the cost data is in USD, the budget in EUR")
+    more = {"BillingAccountId": ACCOUNT, "SubAccountId": "shop-web", "BillingCurrency": "EUR"}
+    write_rows(Dataset(world.folder), "other", [costs_sample.row(TODAY.replace(day=1), 3, 1.0, **more)])
+    assert world.states()["all"].note == "the cost data has several currencies: EUR, USD"
 
 
 def test_a_billing_account_that_was_never_imported(world: World) -> None:
@@ -200,9 +213,12 @@ def test_a_custom_period_without_an_end_has_no_forecast() -> None:
             days = (scope.until - scope.since).days
             return {scope.since + number * DAY: 1.0 for number in range(days)}
 
+        def currency(self, scope: Scope) -> str | None:
+            return "USD"
+
         def last(self, scope: Scope) -> float:
             return 0.0
 
-    scope = Scope(ACCOUNT, (), (), None, True, datetime.date(2026, 9, 2), TODAY)
+    scope = Scope(ACCOUNT, (), (), None, True, "USD", datetime.date(2026, 9, 2), TODAY)
     assert spent(Steady(), scope, None, TODAY) == (18.0, None)
     assert spent(Steady(), scope, datetime.date(2026, 10, 2), TODAY) == (18.0, pytest.approx(30.0))
