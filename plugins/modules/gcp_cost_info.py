@@ -70,7 +70,7 @@ options:
   export_table:
     description:
       - The table of the standard or detailed export as C(project.dataset.table), such as
-        V(shop-billing.export.gcp_billing_export_v1_01AB23_CD45EF_678901).
+        V(shop-billing.export.gcp_billing_export_v1_01AB23_CD45EF_678901). Not a view of it, which has no partitions.
     type: str
   location:
     description: Where the table is, such as V(europe-west3). BigQuery finds out itself where it is not set.

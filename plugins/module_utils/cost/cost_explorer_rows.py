@@ -57,12 +57,15 @@ KINDS: Mapping[str, Kind] = {
     "savingsplanupfrontfee": Kind("Purchase", "One-Time", role="fee"),
     "rifee": Kind("Purchase", "Recurring", role="fee"),
     "recurring": Kind("Purchase", "Recurring", role="fee"),
+    "recurringreservationfee": Kind("Purchase", "Recurring", role="fee"),
     "upfront": Kind("Purchase", "One-Time", role="fee"),
+    "upfrontreservationfee": Kind("Purchase", "One-Time", role="fee"),
     "fee": Kind("Purchase", "One-Time"),
     "otherout-of-cyclecharges": Kind("Adjustment", "One-Time", None),
     "tax": Kind("Tax", "One-Time", None),
     "credit": Kind("Credit", "One-Time", None),
     "refund": Kind("Adjustment", "One-Time", None),
+    "support": Kind("Purchase", "Recurring"),
     "supportfee": Kind("Purchase", "Recurring"),
 }
 #: Discounts (SPP, EDP, bundled, private rate) too: the net cost of the usage contains them, theirs is none.

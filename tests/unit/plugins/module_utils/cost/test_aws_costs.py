@@ -348,5 +348,5 @@ def test_every_kind_has_a_frequency_that_focus_allows() -> None:
     for name in ("Usage", "DiscountedUsage", "RIFee", "Recurring ", "Upfront", "Support fee", "Something new"):
         kind = kind_of(name)
         assert (kind.category == "Purchase" and kind.frequency == "Usage-Based") is False
-    assert kind_of("Recurring").role == "fee"
+    assert kind_of("Recurring").role == kind_of("Upfront reservation fee").role == "fee"
     assert kind_of("Other out-of-cycle charges").category == "Adjustment"
