@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The options of ``module_utils/cost/cost_options.py``."""
+    """The options of ``module_utils/cost/cost_options.py``; ``CHARGEBACK`` has those of ``report_options.py``."""
 
     DOCUMENTATION = r"""
 options:
@@ -39,4 +39,70 @@ options:
 requirements:
   - ibis-framework[duckdb] >= 10.0.0
   - pyarrow
+"""
+
+    CHARGEBACK = r"""
+options:
+  chargeback:
+    description: Who pays for what. Without it nothing is allocated.
+    type: dict
+    suboptions:
+      tags:
+        description: Tags that name the owner, such as V(team); the first that is set counts.
+        type: list
+        elements: str
+        required: true
+      inherit:
+        description: Where the owner of costs without these tags comes from; the first that gives one counts.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          column:
+            description: A column such as V(SubAccountName), or a tag or cost category, as V(tag:account_owner).
+            type: str
+            required: true
+          owners:
+            description: Owners by the column's values; without them the value is the owner.
+            type: dict
+            default: {}
+      shared:
+        description:
+          - Costs that several owners share. Credits and tax follow the costs that they belong to, also into these.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: Name of the pool.
+            type: str
+            required: true
+          owners:
+            description: Owners whose costs are shared, such as V(platform).
+            type: list
+            elements: str
+            default: []
+          match:
+            description: Values by column or tag - costs without an owner that match all of them are shared.
+            type: dict
+            default: {}
+          take_owned:
+            description: Whether O(chargeback.shared[].match) also takes costs that have an owner.
+            type: bool
+            default: false
+          method:
+            description:
+              - V(proportional) to what each target's own costs are, V(even), or V(fixed) by percentages.
+            type: str
+            default: proportional
+            choices: [proportional, even, fixed]
+          targets:
+            description: Owners, or names of other pools, that pay; every owner with costs of its own where it is empty.
+            type: list
+            elements: str
+            default: []
+          percentages:
+            description: Percent by target with O(chargeback.shared[].method=fixed); they add up to 100.
+            type: dict
+            default: {}
 """

@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - frugal.cloud.attributes.info
   - frugal.cloud.costs
+  - frugal.cloud.costs.chargeback
 options:
   first_month:
     description: First billing month of the report, such as V(2026-07); the oldest that there is where it is not set.
@@ -62,73 +63,16 @@ options:
     description: How many rows RV(movers) has for each currency.
     type: int
     default: 10
-  chargeback:
-    description: Who pays for what. Without it nothing is allocated.
-    type: dict
-    suboptions:
-      tags:
-        description: Tags that name the owner, such as V(team); the first that is set counts.
-        type: list
-        elements: str
-        required: true
-      inherit:
-        description: Where the owner of costs without these tags comes from; the first that gives one counts.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          column:
-            description: A column such as V(SubAccountName), or a tag or cost category, as V(tag:account_owner).
-            type: str
-            required: true
-          owners:
-            description: Owners by the column's values; without them the value is the owner.
-            type: dict
-            default: {}
-      shared:
-        description:
-          - Costs that several owners share. Credits and tax follow the costs that they belong to, also into these.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          name:
-            description: Name of the pool.
-            type: str
-            required: true
-          owners:
-            description: Owners whose costs are shared, such as V(platform).
-            type: list
-            elements: str
-            default: []
-          match:
-            description: Values by column or tag - costs without an owner that match all of them are shared.
-            type: dict
-            default: {}
-          take_owned:
-            description: Whether O(chargeback.shared[].match) also takes costs that have an owner.
-            type: bool
-            default: false
-          method:
-            description:
-              - V(proportional) to what each target's own costs are, V(even), or V(fixed) by percentages.
-            type: str
-            default: proportional
-            choices: [proportional, even, fixed]
-          targets:
-            description: Owners, or names of other pools, that pay; every owner with costs of its own where it is empty.
-            type: list
-            elements: str
-            default: []
-          percentages:
-            description: Percent by target with O(chargeback.shared[].method=fixed); they add up to 100.
-            type: dict
-            default: {}
   report_path:
     description: File for every row of the report, not only O(limit) of them; CSV or JSON by its suffix.
     type: path
   chargeback_path:
     description: File for every part that an owner pays; CSV or JSON by its suffix.
+    type: path
+  closed_path:
+    description:
+      - A file that O(chargeback_path) wrote before, when months were charged. What late corrections changed in them
+        since is in RV(chargeback) as C(corrections), to be booked in a later month.
     type: path
 """
 
@@ -217,6 +161,7 @@ chargeback:
   description:
     - C(owners) with what they pay, C(unallocated) with its causes by account and service, C(pools) with what they held
       and who paid it, and C(bills), which say that the parts add up.
+    - With O(closed_path) also C(corrections), by month, owner and part.
   returned: when O(chargeback) is set
   type: dict
   sample:
@@ -227,6 +172,8 @@ chargeback:
     pools: [{month: "2026-09", currency: USD, pool: platform, own: 100.0, received: 0.0,
              split: {shop: 60.0, data: 40.0}}]
     bills: [{month: "2026-09", currency: USD, bill: 1812.4, allocated: 1812.4, adds_up: true}]
+    corrections: [{month: "2026-08", currency: USD, owner: shop, component: direct, pool: "", closed: 900.0, now: 912.5,
+                   change: 12.5}]
 """
 
 import typing as t

@@ -249,10 +249,11 @@ class Report:
         rules, metric = self.question.rules, self.question.metric
         if rules is None:
             return {}
-        resources: dict[str, dict[str, list[Charge]]] = {}
-        for row in fetch(queries.resource_charges(self._all, rules, metric)):
+        resources: dict[_Bill, dict[str, list[Charge]]] = {}
+        for row in fetch(queries.resource_charges(self._shown, rules, metric)):
             charge = Charge({column: row[column] for column in rules.columns}, _number(row["cost"]))
-            resources.setdefault(row["currency"], {}).setdefault(row["resource"], []).append(charge)
+            found = resources.setdefault((row["period"], row["currency"]), {})
+            found.setdefault(row["resource"], []).append(charge)
         charges: dict[_Bill, list[Charge]] = {}
         for batch in fetch_batches(queries.charges(self._shown, rules, metric)):
             for row in batch:
@@ -260,8 +261,8 @@ class Report:
                 charge = Charge(values, _number(row["cost"]), row["resource"])
                 charges.setdefault((row["period"], row["currency"]), []).append(charge)
         return {
-            bill: allocate(rules, found, bill[1], resources.get(bill[1], {}), self._total(bill))
-            for bill, found in sorted(charges.items())
+            bill: allocate(rules, listed, bill[1], resources.get(bill, {}), self._total(bill))
+            for bill, listed in sorted(charges.items())
         }
 
     def _total(self, bill: _Bill) -> int:

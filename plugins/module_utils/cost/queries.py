@@ -228,7 +228,11 @@ def charges(table: ir.Table, rules: Rules, metric: str = "EffectiveCost") -> ir.
 
 
 def resource_charges(table: ir.Table, rules: Rules, metric: str = "EffectiveCost") -> ir.Table:
-    """Costs of the resources that credits and tax without a tag name: ``resource``, the rules' columns, ``cost``."""
+    """Costs of the resources that credits and tax without a tag name: ``period``, ``currency``, ``resource``,
+    the rules' columns, ``cost``.
+
+    By month, so that what a month is charged does not depend on which other months are looked at.
+    """
     category = table.ChargeCategory
     follows = table.filter(category.isin(FOLLOWING) & ~_tagged(table, rules) & table.ResourceId.notnull())
     named = follows.select(resource=follows.ResourceId).distinct()
@@ -236,6 +240,10 @@ def resource_charges(table: ir.Table, rules: Rules, metric: str = "EffectiveCost
     own = table.filter(~category.isin(FOLLOWING))
     # Only the columns that are asked for go through the join.
     bases = own.select(
-        own.BillingCurrency.name("currency"), own.ResourceId.name("resource"), own[metric].name("amount"), *keys
+        period(own),
+        own.BillingCurrency.name("currency"),
+        own.ResourceId.name("resource"),
+        own[metric].name("amount"),
+        *keys,
     ).semi_join(named, "resource")
-    return bases.group_by(["currency", "resource", *keys]).aggregate(cost=bases.amount.sum())
+    return bases.group_by(["period", "currency", "resource", *keys]).aggregate(cost=bases.amount.sum())

@@ -16,6 +16,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.cost.allocation impor
     Pool,
     Rules,
 )
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.chargeback_closed import corrections, read_lines
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import costs_from, month
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_report import (
     CHARGEBACK_COLUMNS,
@@ -70,6 +71,7 @@ OPTIONS: dict[str, _Dict] = {
     },
     "report_path": {"type": "path"},
     "chargeback_path": {"type": "path"},
+    "closed_path": {"type": "path"},
 }
 
 
@@ -135,11 +137,13 @@ def report(params: Mapping[str, t.Any], *, check: bool = False) -> _Dict:
     for option in ("limit", "movers"):
         if params[option] < 1:
             raise CostsError(f"{option} is {params[option]}: give 1 or more")
-    for option in ("report_path", "chargeback_path"):
+    for option in ("report_path", "chargeback_path", "closed_path"):
         if params[option] and not params[option].endswith((".csv", ".json")):
             raise CostsError(f"{option} is {params[option]!r}: end it with .csv or .json")
-    if params["chargeback_path"] and not params["chargeback"]:
-        raise CostsError("chargeback_path needs chargeback, which says who pays for what")
+    for option in ("chargeback_path", "closed_path"):
+        if params[option] and not params["chargeback"]:
+            raise CostsError(f"{option} needs chargeback, which says who pays for what")
+    closed = read_lines(params["closed_path"]) if params["closed_path"] else None
     first, last = month(params["first_month"], "first_month"), month(params["last_month"], "last_month")
     if first and last and last < first:
         raise CostsError(f"last_month is {params['last_month']}, before first_month {params['first_month']}")
@@ -176,6 +180,8 @@ def report(params: Mapping[str, t.Any], *, check: bool = False) -> _Dict:
     if rules is not None:
         allocations = asked.allocations()
         told["chargeback"] = asked.chargeback(allocations)
+        if closed is not None:
+            told["chargeback"]["corrections"] = corrections(closed, asked.chargeback_lines(allocations))
         path = params["chargeback_path"]
         if path:
             publish(path, rendered(path, CHARGEBACK_COLUMNS, asked.chargeback_lines(allocations)), check=check)

@@ -261,6 +261,48 @@ def test_benchmark_asks_both_the_same(folder: Path, monkeypatch: pytest.MonkeyPa
         benchmark.compare([[*ours[0][:-1], ours[0][-1] + 1], *ours[1:]], theirs)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_late_corrections_are_lines_to_book(tmp_path: Path, suffix: str) -> None:
+    dataset, closed = tmp_path / "costs", tmp_path / f"july.{suffix}"
+    rows = list(costs_sample.rows(months=[JULY, AUGUST]))
+    rows = [row for row in rows if row["BillingCurrency"] == "USD"]
+    write_rows(Dataset(dataset), "payer", rows, costs_sample.TAG_KEYS)
+    first = report(dataset, last_month="2026-07", chargeback=RULES, chargeback_path=str(closed))["chargeback"]
+    unchanged = report(dataset, chargeback=RULES, closed_path=str(closed))["chargeback"]
+    assert unchanged["corrections"] == []
+    # The provider corrects July: a row for the web team, and one that nobody owns.
+    late = [
+        costs_sample.row(JULY, 31, 12.5, team="web", ChargeClass="Correction"),
+        costs_sample.row(JULY, 31, -3.25, SubAccountId="222222222222", ChargeClass="Correction"),
+    ]
+    write_rows(Dataset(dataset), "payer", rows + late, costs_sample.TAG_KEYS)
+    told = report(dataset, chargeback=RULES, closed_path=str(closed))["chargeback"]
+    assert {row["month"] for row in told["corrections"]} == {"2026-07"}
+    (web,) = (row for row in told["corrections"] if (row["owner"], row["component"]) == ("web", "direct"))
+    # By rounding, a cent may go to another part.
+    assert web["change"] == round(web["now"] - web["closed"], 2) == pytest.approx(12.5, abs=0.011)
+    (july, _august) = told["bills"]
+    assert sum(round(row["change"] * 100) for row in told["corrections"]) == round(
+        (july["bill"] - first["bills"][0]["bill"]) * 100
+    )
+    # A month that is not shown is not known to have changed.
+    assert (
+        report(dataset, first_month="2026-08", chargeback=RULES, closed_path=str(closed))["chargeback"]["corrections"]
+        == []
+    )
+
+
+def test_files_that_are_no_closed_chargeback(folder: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("month,owner\n2026-07,web\n", encoding="utf-8")
+    with pytest.raises(CostsError, match=r"wrong.csv': give a file that chargeback_path wrote"):
+        report(folder, chargeback=RULES, closed_path=str(wrong))
+    with pytest.raises(CostsError, match=r"none.json', which cannot be read: No such file"):
+        report(folder, chargeback=RULES, closed_path=str(tmp_path / "none.json"))
+    with pytest.raises(CostsError, match="closed_path needs chargeback"):
+        report(folder, closed_path=str(wrong))
+
+
 EXAMPLES = Path(__file__).resolve().parents[6] / "shared" / "data" / "focus" / "spec_examples"
 
 
