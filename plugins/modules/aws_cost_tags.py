@@ -38,7 +38,9 @@ extends_documentation_fragment:
   - frugal.cloud.attributes.aws
 options:
   regions:
-    description: Regions whose resources are looked at; O(region) where it is empty. Global resources are in us-east-1.
+    description:
+      - Regions whose resources are looked at; O(region) where it is empty. Buckets are in theirs, global resources in
+        us-east-1.
     type: list
     elements: str
     default: []
@@ -48,7 +50,7 @@ options:
     elements: str
     default: []
   resources:
-    description: ARNs that are looked at as well, though they never had a tag.
+    description: ARNs that are looked at as well, though they never had a tag; those of buckets have to be in O(region).
     type: list
     elements: str
     default: []
@@ -176,7 +178,7 @@ run:
   description: The run, for O(run); empty where nothing was changed.
   returned: success
   type: str
-  sample: 20260101T060000Z-1f3a9c2e
+  sample: 20260101T060000Z-123456-1f3a
 failed:
   description: Resources that AWS refused, up to O(limit).
   returned: always

@@ -113,7 +113,7 @@ run:
   description: The run, for O(run); empty where nothing was changed.
   returned: success
   type: str
-  sample: 20260101T060000Z-1f3a9c2e
+  sample: 20260101T060000Z-123456-1f3a
 failed:
   description: Resources that Google refused, up to O(limit).
   returned: always

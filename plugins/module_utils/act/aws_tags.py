@@ -43,12 +43,15 @@ def kind_of(arn: str) -> str:
     return f"{found[1]}:{head[0]}" if len(head) > 1 else found[1]
 
 
-def region_of(arn: str) -> str:
-    """The region where a resource is tagged. :raises TagError: it is no ARN."""
+def region_of(arn: str, region: str) -> str:
+    """The region where a resource is tagged; ARNs of buckets do not name theirs, so that is ``region``.
+
+    :raises TagError: it is no ARN.
+    """
     found = _ARN.fullmatch(arn)
     if found is None:
         raise TagError(f"resources has {arn!r}: give ARNs, such as arn:aws:s3:::my-bucket")
-    return found[2] or GLOBAL
+    return found[2] or (region if found[1] == "s3" else GLOBAL)
 
 
 class AwsTags:
@@ -60,7 +63,7 @@ class AwsTags:
         self._kinds = tuple(kinds)
         self._extra: dict[str, list[str]] = {}
         for arn in extra:
-            self._extra.setdefault(region_of(arn), []).append(arn)
+            self._extra.setdefault(region_of(arn, aws.region), []).append(arn)
 
     @property
     def scope(self) -> str:

@@ -189,7 +189,7 @@ class Journals:
     @contextlib.contextmanager
     def begin(self, header: Mapping[str, t.Any], writes: Sequence[Write], now: datetime.datetime) -> Iterator[Journal]:
         """The file of a new run, with all its requests, safely on disk before the first of them is sent."""
-        run = f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+        run = f"{now:%Y%m%dT%H%M%SZ-%f}-{uuid.uuid4().hex[:4]}"
         path = self.folder / f"{run}.jsonl"
         draft = self.folder / f".{run}.draft"
         try:

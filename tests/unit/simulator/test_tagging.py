@@ -20,7 +20,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_cost_allocation import OPTIONS as COST_OPTIONS
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_cost_allocation import CostAllocationError
-from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_tags import TagError
+from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_tags import TagError, region_of
 from ansible_collections.frugal.cloud.plugins.module_utils.act.tag_journal import JournalError, Journals
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.tag_policy import TagPolicyError
 from ansible_collections.frugal.cloud.plugins.module_utils.aws import ApiCost, ApiCostExceeded, Aws, AwsError
@@ -115,19 +115,19 @@ def world(start: Callable[..., t.Any], tmp_path: pathlib.Path) -> Callable[..., 
 
 
 def test_as_few_requests_as_possible(world: Callable[..., World]) -> None:
-    one = world(buckets(1999, note="x"))
+    one = world(buckets(999, note="x"))
     predicted = one.run(check=True, policy=TEAM, limit=2)
     assert one.count(TAG) == 0
     assert not (one.folder / "journal").exists(), "check mode writes nothing down"
     done = one.run(policy=TEAM, limit=2)
     for name in ("changed", "writes", "changes", "diff", "summary"):
         assert predicted[name] == done[name]
-    assert (done["writes"], one.count(TAG), one.count(UNTAG)) == (100, 100, 0), "1999 resources, 20 a request"
-    assert done["api"]["calls"]["resourcegroupstaggingapi:GetResources"] == 20
+    assert (done["writes"], one.count(TAG), one.count(UNTAG)) == (50, 50, 0), "999 resources, 20 a request"
+    assert done["api"]["calls"]["resourcegroupstaggingapi:GetResources"] == 10
     assert len(done["changes"]) == 2
     assert all(tags == {"note": "x", "team": "shop"} for tags in one.tags.values())
     again = one.run(policy=TEAM)
-    assert (again["changed"], again["writes"], one.count(TAG)) == (False, 0, 100)
+    assert (again["changed"], again["writes"], one.count(TAG)) == (False, 0, 50)
 
 
 def test_spellings_are_merged_and_what_is_missing_is_inherited(world: Callable[..., World]) -> None:
@@ -332,6 +332,12 @@ def test_resources_that_never_had_a_tag(world: Callable[..., World]) -> None:
     assert one.tags["b-1"] == {"team": "shop"}
     with pytest.raises(TagError, match="resources has 'b-1': give ARNs"):
         one.run(policy=TEAM, resources=["b-1"])
+
+
+def test_regions_of_arns() -> None:
+    assert region_of("arn:aws:s3:::logs", "eu-west-1") == "eu-west-1"
+    assert region_of("arn:aws:iam::111111111111:user/a", "eu-west-1") == "us-east-1"
+    assert region_of(f"arn:aws:sqs:eu-west-1:{ACCOUNT}:jobs", "us-east-1") == "eu-west-1"
 
 
 def test_types_and_regions(world: Callable[..., World]) -> None:
