@@ -6,32 +6,30 @@
 from __future__ import annotations
 
 import datetime
+import random
 import typing as t
 
-import pytest
-
-pytest.importorskip("hypothesis")
 from ansible_collections.frugal.cloud.plugins.module_utils.act import aws_budget_filter, aws_budget_terms
 from ansible_collections.frugal.cloud.plugins.module_utils.act.aws_budgets import State, steps
-from hypothesis import given
-from hypothesis import strategies as st
 
 TODAY = datetime.date(2026, 6, 15)
 BUDGET = {"BudgetName": "b", "BudgetType": "COST", "TimeUnit": "MONTHLY", "BudgetLimit": {"Amount": "1", "Unit": "USD"}}
 Alerts = dict[aws_budget_terms.AlertKey, frozenset[aws_budget_terms.Subscriber]]
 
-PEOPLE = st.builds(
-    lambda emails, topic: frozenset([("EMAIL", f"{n}@example.com") for n in emails] + [("SNS", n) for n in topic]),
-    st.sets(st.integers(0, 14), max_size=10),
-    st.sets(st.sampled_from(["a", "b"]), max_size=1),
-).filter(bool)
-KEYS = st.tuples(
-    st.sampled_from(["ACTUAL", "FORECASTED"]),
-    st.just("GREATER_THAN"),
-    st.integers(1, 9).map(float),
-    st.just("PERCENTAGE"),
-)
-ALERTS = st.dictionaries(KEYS, PEOPLE, max_size=10)
+DRAWN = 300
+
+
+def people(drawn: random.Random) -> frozenset[aws_budget_terms.Subscriber]:
+    """Up to ten addresses of fifteen and one topic of two, but somebody."""
+    emails = [("EMAIL", f"{n}@example.com") for n in drawn.sample(range(15), drawn.randint(0, 10))]
+    topics = [("SNS", name) for name in drawn.sample(["a", "b"], drawn.randint(0 if emails else 1, 1))]
+    return frozenset(emails + topics)
+
+
+def alerts(drawn: random.Random) -> Alerts:
+    """Up to ten notifications of eighteen."""
+    keys = [(spend, "GREATER_THAN", float(n), "PERCENTAGE") for spend in ("ACTUAL", "FORECASTED") for n in range(1, 10)]
+    return {key: people(drawn) for key in drawn.sample(keys, drawn.randint(0, 10))}
 
 
 def carried_out(found: Alerts, todo: list[tuple[str, dict[str, t.Any]]]) -> Alerts:
@@ -67,26 +65,24 @@ def carried_out(found: Alerts, todo: list[tuple[str, dict[str, t.Any]]]) -> Aler
     return {key: frozenset(people) for key, people in there.items()}
 
 
-@given(ALERTS, ALERTS)
-def test_alerts_become_what_is_wanted_within_every_limit(found: Alerts, wanted: Alerts) -> None:
-    todo = steps(State(BUDGET, found), State(BUDGET, wanted), TODAY)
-    assert carried_out(found, todo) == wanted
-    assert steps(State(BUDGET, wanted), State(BUDGET, wanted), TODAY) == []
+def test_alerts_become_what_is_wanted_within_every_limit() -> None:
+    drawn = random.Random(6)
+    for _number in range(DRAWN):
+        found, wanted = alerts(drawn), alerts(drawn)
+        todo = steps(State(BUDGET, found), State(BUDGET, wanted), TODAY)
+        assert carried_out(found, todo) == wanted
+        assert steps(State(BUDGET, wanted), State(BUDGET, wanted), TODAY) == []
 
 
-LEAVES = st.one_of(
-    st.builds(lambda values: {"dimension": "SERVICE", "values": values}, st.lists(st.sampled_from("abc"), min_size=1)),
-    st.builds(lambda values: {"tag": "team", "values": values}, st.lists(st.sampled_from("xyz"), min_size=1)),
-)
-FILTERS = st.recursive(
-    LEAVES,
-    lambda inner: st.one_of(
-        st.builds(lambda parts: {"and": parts}, st.lists(inner, min_size=2, max_size=3)),
-        st.builds(lambda parts: {"or": parts}, st.lists(inner, min_size=2, max_size=3)),
-        st.builds(lambda part: {"not": part}, inner),
-    ),
-    max_leaves=6,
-)
+def expression(drawn: random.Random, depth: int = 3) -> dict[str, t.Any]:
+    """A filter as somebody writes it."""
+    kind = drawn.choice(["dimension", "tag", "and", "or", "not"] if depth else ["dimension", "tag"])
+    if kind == "not":
+        return {"not": expression(drawn, depth - 1)}
+    if kind in ("and", "or"):
+        return {kind: [expression(drawn, depth - 1) for _part in range(drawn.randint(2, 3))]}
+    name = drawn.choice(["SERVICE", "REGION"]) if kind == "dimension" else drawn.choice(["team", "env"])
+    return {kind: name, "values": drawn.sample(["a", "b", "c"], drawn.randint(1, 3))}
 
 
 def turned(expression: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -102,20 +98,22 @@ def turned(expression: dict[str, t.Any]) -> dict[str, t.Any]:
     return found
 
 
-@given(FILTERS)
-def test_a_filter_is_the_same_in_any_order(written: dict[str, t.Any]) -> None:
-    wanted = {**BUDGET, "FilterExpression": aws_budget_filter.expression("filter", written)}
-    shown = {**wanted, "FilterExpression": turned(wanted["FilterExpression"])}
-    assert aws_budget_terms.changed(wanted, shown) == []
-    other = {**wanted, "FilterExpression": {"Not": wanted["FilterExpression"]}}
-    assert aws_budget_terms.changed(wanted, other) == ["FilterExpression"]
+def test_a_filter_is_the_same_in_any_order() -> None:
+    drawn = random.Random(7)
+    for _number in range(DRAWN):
+        wanted = {**BUDGET, "FilterExpression": aws_budget_filter.expression("filter", expression(drawn))}
+        shown = {**wanted, "FilterExpression": turned(wanted["FilterExpression"])}
+        assert aws_budget_terms.changed(wanted, shown) == []
+        other = {**wanted, "FilterExpression": {"Not": wanted["FilterExpression"]}}
+        assert aws_budget_terms.changed(wanted, other) == ["FilterExpression"]
 
 
-@given(st.dates(datetime.date(2020, 1, 1), datetime.date(2086, 1, 1)), st.sampled_from(["MONTHLY", "QUARTERLY"]))
-def test_planned_limits_cover_a_year_from_the_present_period(today: datetime.date, period: str) -> None:
-    found = aws_budget_terms.window(period, today)
-    step = {"MONTHLY": 1, "QUARTERLY": 3}[period]
-    assert len(found) == 12 // step
-    assert found[0] <= today < found[1]
-    assert all((day.month - 1) % step == 0 and day.day == 1 for day in found)
-    assert found[-1].year * 12 + found[-1].month - found[0].year * 12 - found[0].month == 12 - step
+def test_planned_limits_cover_a_year_from_the_present_period() -> None:
+    for number in range(0, 800, 3):
+        today = datetime.date(2026, 1, 1) + datetime.timedelta(days=number)
+        for period, step in (("MONTHLY", 1), ("QUARTERLY", 3)):
+            found = aws_budget_terms.window(period, today)
+            assert len(found) == 12 // step
+            assert found[0] <= today < found[1]
+            assert all((day.month - 1) % step == 0 and day.day == 1 for day in found)
+            assert found[-1].year * 12 + found[-1].month - found[0].year * 12 - found[0].month == 12 - step
