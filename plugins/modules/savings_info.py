@@ -38,7 +38,9 @@ options:
     choices: [list_price, cost_explorer, focus]
     default: list_price
   focus_paths:
-    description: FOCUS 1.0 files (CSV, may be gzipped).
+    description:
+      - FOCUS files - CSV, lines of JSON (both also compressed with gzip) or Parquet, also with wildcards, such as those
+        of the dataset that M(frugal.cloud.focus_import) keeps.
     type: list
     elements: path
     default: []
@@ -62,6 +64,8 @@ options:
   as_of:
     description: The moment to take for now (ISO 8601).
     type: str
+requirements:
+  - duckdb >= 1.3.0 for O(cost_source=focus)
 """
 
 EXAMPLES = r"""

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import datetime
-import gzip
+import tempfile
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ansible_collections.frugal.cloud.plugins.module_utils import deps
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import focus_read
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_import import expand
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_write import FocusError, database
 from ansible_collections.frugal.cloud.plugins.module_utils.ledger import Saving
 from ansible_collections.frugal.cloud.plugins.module_utils.recommendation import HOURS_PER_MONTH
+
+if t.TYPE_CHECKING:
+    import duckdb
 
 #: Days before a change whose mean daily cost is what it would have gone on costing.
 DAYS_BEFORE = 14
@@ -131,33 +137,46 @@ def _midnight(day: datetime.date) -> datetime.datetime:
 def read_focus(
     paths: Sequence[str], resources: Iterable[str], column: str = "EffectiveCost"
 ) -> dict[tuple[str, datetime.date], float]:
-    """Daily cost of ``resources`` from FOCUS files (CSV, plain or gzip), read line by line.
+    """Daily cost of ``resources`` from FOCUS files: CSV, Parquet such as the dataset's, or lines of JSON.
 
     Usage rows only: purchases, taxes and credits belong to no machine. A resource is named
     by its id or by an ARN that ends with it.
 
     :raises CostDataError: a file cannot be read, or is not FOCUS.
     """
-    wanted = set(resources)
+    kinds: dict[str, focus_read.Type] = {column.lower(): "DOUBLE", "chargeperiodstart": "TIMESTAMP"}
     costs: dict[tuple[str, datetime.date], float] = {}
-    for path in paths:
-        try:
-            opened = gzip.open if path.endswith(".gz") else open
-            with opened(Path(path).expanduser(), "rt", encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file)
-                missing = {"ResourceId", "ChargePeriodStart", "ChargeCategory", column} - set(reader.fieldnames or ())
-                if missing:
-                    raise CostDataError(f"{path} has no column {', '.join(sorted(missing))}: it is not FOCUS data")
-                for row in reader:
-                    resource = (row["ResourceId"] or "").rsplit("/", 1)[-1]
-                    if resource in wanted and row["ChargeCategory"] == "Usage" and row[column] not in ("", "NULL"):
-                        day = datetime.date.fromisoformat(row["ChargePeriodStart"][:10])
-                        costs[resource, day] = costs.get((resource, day), 0.0) + float(row[column])
-        except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-            if isinstance(error, CostDataError):
-                raise
-            raise CostDataError(f"{path} cannot be read as FOCUS data: {error}") from error
+    try:
+        with tempfile.TemporaryDirectory(prefix="frugal-focus-") as folder, database(Path(folder)) as connection:
+            files = expand(paths)
+            for table in focus_read.tables(connection, files, lambda name: kinds.get(name, "VARCHAR"), False):
+                for (resource, day), cost in _daily(connection, table, sorted(set(resources)), column).items():
+                    costs[resource, day] = costs.get((resource, day), 0.0) + cost
+    except FocusError as error:
+        raise CostDataError(str(error)) from error
     return costs
+
+
+def _daily(
+    connection: duckdb.DuckDBPyConnection, table: focus_read.Table, resources: Sequence[str], column: str
+) -> dict[tuple[str, datetime.date], float]:
+    missing = [name for name in ("ResourceId", "ChargePeriodStart", "ChargeCategory", column) if not table.has(name)]
+    if missing:
+        raise CostDataError(f"{table.files[0]} has no column {', '.join(sorted(missing))}: it is not FOCUS data")
+    start, cost = table.get("ChargePeriodStart", "TIMESTAMP"), table.get(column, "DOUBLE")
+    try:
+        rows = connection.execute(
+            f"SELECT regexp_extract({table.get('ResourceId')}, '[^/]*$') AS resource, CAST({start} AS DATE) AS day, "
+            f"sum({cost}) FROM {table.sql} WHERE lower({table.get('ChargeCategory')}) = 'usage' AND {cost} IS NOT NULL "
+            f"AND {start} IS NOT NULL AND list_contains(CAST(? AS VARCHAR[]), resource) GROUP BY ALL",
+            [list(resources)],
+        ).fetchall()
+    except deps.duckdb.Error as error:
+        raise CostDataError(f"{table.files[0]} cannot be read: {focus_read.first_line(error)}") from error
+    count, broken = focus_read.rejected(connection, table)
+    if count:
+        raise CostDataError(f"{broken[0].sentence()}: it cannot be read as FOCUS data")
+    return {(resource, day): cost for resource, day, cost in rows}
 
 
 def totals(

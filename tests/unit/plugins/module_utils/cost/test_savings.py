@@ -9,6 +9,8 @@ import datetime
 from pathlib import Path
 
 import pytest
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_write import write_rows
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.savings import (
     CostDataError,
     at_list_price,
@@ -95,6 +97,7 @@ i-2,2026-01-20,Usage,7,x
 
 
 def test_focus_adds_usage_of_wanted_resources(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
     path = tmp_path / "focus.csv"
     path.write_text(FOCUS)
     assert read_focus([str(path)], ["i-1"]) == {("i-1", datetime.date(2026, 1, 20)): 2.0}
@@ -104,12 +107,31 @@ def test_focus_adds_usage_of_wanted_resources(tmp_path: Path) -> None:
     ("text", "word"), [("a,b\n1,2\n", "is not FOCUS data"), (FOCUS.replace("1.5", "one"), "cannot be read")]
 )
 def test_focus_says_what_is_wrong(tmp_path: Path, text: str, word: str) -> None:
+    pytest.importorskip("duckdb")
     path = tmp_path / "broken.csv"
     path.write_text(text)
     with pytest.raises(CostDataError, match=word):
         read_focus([str(path)], ["i-1"])
 
 
+def test_focus_is_read_from_the_dataset_too(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    row = {
+        "BilledCost": 3.0,
+        "BillingAccountId": "111122223333",
+        "BillingCurrency": "USD",
+        "BillingPeriodStart": datetime.date(2026, 1, 1),
+        "ChargeCategory": "Usage",
+        "ChargePeriodStart": datetime.date(2026, 1, 20),
+        "ChargePeriodEnd": datetime.date(2026, 1, 21),
+        "ProviderName": "AWS",
+        "ResourceId": "arn:aws:ec2:eu-west-1:111122223333:instance/i-1",
+    }
+    write_rows(Dataset(tmp_path), "aws", [row, {**row, "ResourceId": "i-2"}, {**row, "ChargeCategory": "Tax"}])
+    assert read_focus([f"{tmp_path}/*/*.parquet"], ["i-1"]) == {("i-1", datetime.date(2026, 1, 20)): 3.0}
+
+
 def test_focus_names_the_missing_file(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
     with pytest.raises(CostDataError, match="no-such-file"):
         read_focus([str(tmp_path / "no-such-file.csv")], ["i-1"])
