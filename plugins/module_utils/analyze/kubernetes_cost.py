@@ -197,7 +197,8 @@ def allocate(
 ) -> Iterator[Allocation]:
     """Divide the cost of each node among the containers on it; what is left is idle. The parts add up to the whole.
 
-    Claims on a node that had no capacity in the interval have no cost to divide: see :func:`homeless`.
+    Claims are charged to their workloads as they are; ``cluster`` is that of idle cost. Those on a node that had no
+    capacity in the interval have no cost to divide: see :func:`homeless`.
 
     :raises CostError: a node has no price, or no capacity that could be priced.
     """
@@ -230,7 +231,7 @@ def allocate(
                     yield Allocation(
                         interval.start,
                         interval.end,
-                        dataclasses.replace(claim.workload, cluster=cluster, capacity_type=kind),
+                        claim.workload,
                         component,
                         quantity,
                         min(claim.used.of(component), quantity),
@@ -283,20 +284,30 @@ def node_costs(allocations: Iterable[Allocation]) -> dict[tuple[datetime.date, s
 
 def daily(allocations: Iterable[Allocation], fields: Sequence[str] = DIMENSIONS) -> list[Allocation]:
     """Allocations summed up by day (UTC), workload and component; of the workload only ``fields`` and labels count."""
-    sums: dict[tuple[datetime.date, Workload, str], tuple[datetime.datetime, datetime.datetime, list[float]]] = {}
+    listed = list(allocations)
     dropped: dict[str, t.Any] = {name: "" for name in DIMENSIONS if name not in fields}
-    for one in allocations:
-        # The node of idle cost is what tells where it is.
-        kept = {name: value for name, value in dropped.items() if not (one.workload.idle and name == "node")}
-        workload = dataclasses.replace(one.workload, **kept)
-        key = (one.start.date(), workload, one.component)
+    # Hours of a day share their workloads, so each object is looked at once: comparing all of their fields is slow.
+    numbers: dict[int, int] = {}
+    workloads: dict[Workload, int] = {}
+    sums: dict[tuple[datetime.date, int, str], tuple[datetime.datetime, datetime.datetime, list[float]]] = {}
+    for one in listed:
+        number = numbers.get(id(one.workload))
+        if number is None:
+            # The node of idle cost is what tells where it is.
+            kept = {name: value for name, value in dropped.items() if not (one.workload.idle and name == "node")}
+            number = workloads.setdefault(dataclasses.replace(one.workload, **kept), len(workloads))
+            numbers[id(one.workload)] = number
+        key = (one.start.date(), number, one.component)
         start, end, amounts = sums.get(key) or (one.start, one.end, [0.0, 0.0, 0.0, 0.0])
-        for place, value in enumerate((one.quantity, one.used, one.cost, one.list_cost)):
-            amounts[place] += value
+        amounts[0] += one.quantity
+        amounts[1] += one.used
+        amounts[2] += one.cost
+        amounts[3] += one.list_cost
         sums[key] = (min(start, one.start), max(end, one.end), amounts)
+    by_number = list(workloads)
     return [
-        Allocation(start, end, workload, component, *amounts)
-        for (_day, workload, component), (start, end, amounts) in sums.items()
+        Allocation(start, end, by_number[number], component, *amounts)
+        for (_day, number, component), (start, end, amounts) in sums.items()
     ]
 
 

@@ -26,6 +26,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.analyze.kubernetes_co
     Resources,
     Workload,
     allocate,
+    daily,
     homeless,
     node_costs,
     priced,
@@ -188,12 +189,16 @@ def from_prometheus(
         for name, price in day_prices.items():
             hours[name] = hours.get(name, 0.0) + on_day[name]
             origins[name] = price.origin
+        on_this_day: list[Allocation] = []
+        workloads: _Known = {}
         for hour in measured:
-            interval = _interval(hour, facts)
-            found += allocate(interval, cluster, nodes, day_prices, prices.reference)
+            interval = _interval(hour, facts, cluster, nodes, workloads)
+            on_this_day += allocate(interval, cluster, nodes, day_prices, prices.reference)
             stray = homeless(interval)
             lost[0], lost[1] = lost[0] + stray.cpu, lost[1] + stray.ram
-            found += _storage(hour, cluster, prices.storage, unpriced_storage)
+            on_this_day += _storage(hour, cluster, prices.storage, unpriced_storage)
+        # A month of hours of a large cluster would be gigabytes.
+        found += daily(on_this_day)
     coverage = sum(share for _start, share in seen) / len(seen)
     if coverage < min_coverage:
         worst = min(seen, key=lambda entry: (entry[1], entry[0]))
@@ -246,23 +251,30 @@ def _prices(
     return found
 
 
-def _interval(hour: Hour, facts: Facts) -> Interval:
+#: (namespace, pod, container, node) -> who that is
+_Known: t.TypeAlias = "dict[tuple[str, str, str, str], Workload]"
+_NOTHING = (0.0, 0.0)
+
+
+def _interval(hour: Hour, facts: Facts, cluster: str, nodes: Mapping[str, Node], known: _Known) -> Interval:
+    """``known`` are workloads of earlier hours of the day: making them anew each hour is what would take longest."""
     claims = []
-    for (namespace, pod, container, node), amounts in hour.containers.items():
-        kind, name = facts.owners.get((namespace, pod), ("Pod", pod))
-        labels = tuple(sorted(facts.labels.get((namespace, pod), {}).items()))
-        claims.append(
-            Claim(
-                Workload("", node, "", namespace, kind, name, pod, container, labels),
-                Resources(*(amounts.get(component, (0.0, 0.0))[0] for component in CLAIMED)),
-                Resources(*(amounts.get(component, (0.0, 0.0))[1] for component in CLAIMED)),
-            )
-        )
-    nodes = {
+    for key, amounts in hour.containers.items():
+        workload = known.get(key)
+        if workload is None:
+            namespace, pod, container, node = key
+            kind, name = facts.owners.get((namespace, pod), ("Pod", pod))
+            labels = tuple(sorted(facts.labels.get((namespace, pod), {}).items()))
+            capacity_type = nodes[node].capacity_type if node in nodes else ""
+            workload = Workload(cluster, node, capacity_type, namespace, kind, name, pod, container, labels)
+            known[key] = workload
+        cpu, ram, gpu = (amounts.get(component, _NOTHING) for component in CLAIMED)
+        claims.append(Claim(workload, Resources(cpu[0], ram[0], gpu[0]), Resources(cpu[1], ram[1], gpu[1])))
+    capacities = {
         name: Capacity(present, Resources(*(amounts.get(component, 0.0) for component in CLAIMED)))
         for name, (present, amounts) in hour.nodes.items()
     }
-    return Interval(hour.start, hour.start + datetime.timedelta(hours=1), nodes, claims)
+    return Interval(hour.start, hour.start + datetime.timedelta(hours=1), capacities, claims)
 
 
 def _storage(hour: Hour, cluster: str, prices: Mapping[str, float], unpriced: set[str]) -> Iterator[Allocation]:

@@ -43,7 +43,7 @@ PRICE = {"n1": Price(0.2, 0.4, "test")}
 
 
 def claim(namespace: str, requested: tuple[float, ...], used: tuple[float, ...] = (0, 0), node: str = "n1") -> Claim:
-    who = Workload("", node, "", namespace, "Deployment", "main", f"{namespace}-1", "main", (("team", namespace),))
+    who = Workload("blue", node, "", namespace, "Deployment", "main", f"{namespace}-1", "main", (("team", namespace),))
     return Claim(who, Resources(*requested), Resources(*used))
 
 

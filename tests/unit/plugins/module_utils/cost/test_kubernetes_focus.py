@@ -11,6 +11,11 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("duckdb")
+pytest.importorskip("ibis")
+pytest.importorskip("pyarrow")
+
 from ansible_collections.frugal.cloud.plugins.module_utils import deps
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.kubernetes_cost import (
     IDLE,
