@@ -93,6 +93,8 @@ class Replicas:
         self._check = check
         self.nodes = Nodes(endpoint, wishes, restart_wait)
         self._infos: dict[str, dict[str, str]] = {}
+        # Sentinel has no command to read its certificate again, and is quickly back.
+        self._renewing = set(sentinels.addresses) if any(wish.reload_tls for wish in wishes.values()) else set()
 
     def converge(self) -> Outcome:
         """Bring all to what they shall be.
@@ -158,7 +160,7 @@ class Replicas:
         return address
 
     def _watch_of(self, address: str) -> Watch:
-        restart = ""
+        restart = "a new certificate is read at its start" if address in self._renewing else ""
         with self._sentinel(address) as client:
             info = client.info("server")
             if self._sentinels.build and info.get("redis_build_id") != self._sentinels.build:
@@ -220,6 +222,7 @@ class Replicas:
 
     def _restart(self, step: Step) -> None:
         self.nodes.restart(step.node)
+        self._renewing.discard(step.node)
 
     def _replicate(self, step: Step) -> None:
         host, port = step.target.rsplit(":", 1)

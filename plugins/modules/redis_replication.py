@@ -63,7 +63,7 @@ options:
         elements: str
         required: true
   reload_tls:
-    description: Let the servers read their certificates again.
+    description: Let the servers read their certificates again; Sentinels are restarted for that, one after the other.
     type: bool
     default: false
   sentinels:
