@@ -37,7 +37,7 @@ options:
     type: bool
     default: false
 requirements:
-  - ibis-framework[duckdb] >= 10.0.0
+  - ibis-framework[duckdb] >= 12.0.0
   - pyarrow
 """
 

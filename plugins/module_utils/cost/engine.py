@@ -19,10 +19,13 @@ A database's table is ``focus``, or what ``?table=`` says.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import datetime
 import os
 import re
+import shutil
+import tempfile
 import typing as t
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -101,8 +104,8 @@ def open_costs(
     if sources and scheme not in ("file", "spark"):
         raise CostsError("sources chooses among imported files: it does not work with a database")
     settings: dict[str, t.Any] = {"memory_limit": memory_limit, "preserve_insertion_order": False}
-    if temporary_directory:
-        settings["temp_directory"] = temporary_directory
+    if scheme in ("file", "duckdb"):
+        settings["temp_directory"] = _scratch(temporary_directory)
     if scheme == "file":
         connection, table = _files(url, since, until, sources, settings)
     elif scheme == "spark":
@@ -110,6 +113,16 @@ def open_costs(
     else:
         connection, table = _database(url, scheme, settings)
     return connection, within(conformed(table), since, until)
+
+
+def _scratch(folder: str | None) -> str:
+    """A folder of this process for what does not fit into memory: DuckDB's own is ``.tmp`` wherever a module runs."""
+    try:
+        scratch = tempfile.mkdtemp(prefix="frugal-costs-", dir=folder)
+    except OSError as error:
+        raise CostsError(f"temporary_directory is {folder!r}, which cannot be used: {error.strerror}") from None
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return scratch
 
 
 def fetch(expression: ir.Table) -> list[dict[str, t.Any]]:

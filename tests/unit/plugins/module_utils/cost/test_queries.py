@@ -240,10 +240,21 @@ def test_data_that_cannot_be_read(url: str, settings: dict[str, t.Any], message:
 
 
 def test_no_data_and_no_such_months(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(CostsError, match="holds no cost data: import some"):
+    with pytest.raises(CostsError, match="the folder of cost_url holds no cost data: import some"):
         open_costs(str(tmp_path))
     with pytest.raises(CostsError, match="it has 2026-07 to 2026-09 of payer, payer-eu"):
         open_costs(str(folder), datetime.date(2027, 1, 1))
+
+
+def test_what_does_not_fit_goes_where_it_is_told(tmp_path: Path, folder: Path) -> None:
+    connection, _table = open_costs(str(folder), memory_limit="100MB", temporary_directory=str(tmp_path))
+    settings = connection.con.execute(  # type: ignore[attr-defined]
+        "SELECT current_setting('temp_directory'), current_setting('memory_limit')"
+    ).fetchone()
+    assert Path(settings[0]).parent == tmp_path
+    assert settings[1] == "95.3 MiB"
+    with pytest.raises(CostsError, match=r"temporary_directory is '/nowhere', which cannot be used: No such file"):
+        open_costs(str(folder), temporary_directory="/nowhere")
 
 
 def test_broken_file_is_named(tmp_path: Path) -> None:
