@@ -112,15 +112,7 @@ EXAMPLES = r"""
     paths: [/srv/exports/aws/BILLING_PERIOD=*/*.csv.gz]
     tag_keys:
       - key: team
-      - key: env
-        variants: [environment, stage]
-
-- name: Import Google's detailed billing export
-  frugal.cloud.focus_import:
-    dataset: /srv/costs
-    source: gcp
-    format: gcp_detailed
-    paths: [/srv/exports/gcp/*.json.gz]
+      - {key: env, variants: [environment, stage]}
 
 - name: Forget a month that was imported under another name
   frugal.cloud.focus_import:
@@ -177,6 +169,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset_options import options
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_formats import AUTO, CHOICES
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_import import Request, run
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.focus_remove import remove
@@ -218,16 +211,7 @@ def main() -> None:
             "paths": {"type": "list", "elements": "path"},
             "periods": {"type": "list", "elements": "str"},
             "format": {"type": "str", "choices": list(CHOICES), "default": AUTO},
-            "tag_keys": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "no_log": False,
-                "options": {
-                    "key": {"type": "str", "required": True, "no_log": False},
-                    "variants": {"type": "list", "elements": "str", "default": []},
-                },
-            },
+            "tag_keys": options("")["tag_keys"],
             "currency": {"type": "str"},
             "cluster": {"type": "str", "default": "kubernetes"},
             "skip_bad_lines": {"type": "bool", "default": False},
