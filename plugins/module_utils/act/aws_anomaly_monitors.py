@@ -29,7 +29,7 @@ MAXIMUM_ACCOUNTS = 10
 MAXIMUM = 1e10
 IMPACTS = {"min_impact": "ANOMALY_TOTAL_IMPACT_ABSOLUTE", "min_percent": "ANOMALY_TOTAL_IMPACT_PERCENTAGE"}
 #: As the API's model has it.
-_EMAIL = re.compile(r"[a-zA-Z0-9.!#$%&'*+=?^_‘{|}~-]+@[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)+")
+_EMAIL = re.compile(r"[a-zA-Z0-9.!#$%&'*+=?^_\u2018{|}~-]+@[a-zA-Z0-9_-]+(\.[a-zA-Z0-9_-]+)+")
 _TOPIC = re.compile(r"arn:aws[a-zA-Z-]*:sns:[a-zA-Z0-9-]+:[0-9]{12}:[a-zA-Z0-9_-]+(\.fifo)?")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
