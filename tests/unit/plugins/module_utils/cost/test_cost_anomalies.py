@@ -118,10 +118,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Look = Callable[..., dict[str, t.Any]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def asked(folder: Path) -> Look:
+    known: dict[str, dict[str, t.Any]] = {}
+
     def ask(**options: t.Any) -> dict[str, t.Any]:
-        return look(open_costs(str(folder))[1], question_from({**DEFAULTS, **options}, TODAY))
+        if str(options) not in known:
+            known[str(options)] = look(open_costs(str(folder))[1], question_from({**DEFAULTS, **options}, TODAY))
+        return known[str(options)]
 
     return ask
 
@@ -178,9 +182,10 @@ def test_a_report_of_the_past_is_what_was_known_then(asked: Look) -> None:
 
 
 def test_accounts_are_masked_unless_asked_for(asked: Look) -> None:
-    assert "111111111111" not in str(asked(by=["SubAccountId"]))
-    assert asked(by=["SubAccountId"])["anomalies"][0]["series"] == {"SubAccountId": "********1111"}
-    assert "111111111111" in str(asked(by=["SubAccountId"], show_identities=True))
+    hidden = asked(by=["SubAccountId"], limit=1)
+    assert "111111111111" not in str(hidden)
+    assert hidden["anomalies"][0]["series"] == {"SubAccountId": "********1111"}
+    assert "111111111111" in str(asked(by=["SubAccountId"], limit=1, show_identities=True))
 
 
 def test_series_by_tag_and_filters(asked: Look) -> None:
