@@ -165,7 +165,7 @@ import datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.anomalies import look, question_from
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS, costs_from
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS, costs_from, reveal
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import month
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.queries import METRICS
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
@@ -204,6 +204,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    reveal(module)
     with failing_clearly(module):
         question = question_from(module.params, datetime.datetime.now(datetime.timezone.utc).date())
         # A charge of a day belongs to its month, or to a later one where it came late.

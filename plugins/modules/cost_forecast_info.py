@@ -127,7 +127,7 @@ summary:
 import datetime
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS, costs_from
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS, costs_from, reveal
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import month
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.forecasts import foresee, question_from
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.queries import METRICS
@@ -158,6 +158,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    reveal(module)
     with failing_clearly(module):
         question = question_from(module.params, datetime.datetime.now(datetime.timezone.utc).date())
         # A charge of a day belongs to its month, or to a later one where it came late.

@@ -180,7 +180,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frugal.cloud.plugins.module_utils.cost import report_options
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS, reveal
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
 
 
@@ -188,6 +188,7 @@ def main() -> None:
     """Arguments, one report, exit."""
     argument_spec: dict[str, t.Any] = {**COST_OPTIONS, **report_options.OPTIONS}
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True)
+    reveal(module)
     with failing_clearly(module):
         module.exit_json(changed=False, **report_options.report(module.params, check=module.check_mode))
 

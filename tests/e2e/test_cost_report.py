@@ -54,6 +54,8 @@ def test_report_chargeback_and_refusals(tmp_path: Path) -> None:
     assert unknown["msg"] == (
         "the data has no tag column for 'tag:owner' (it has cost_center, team): import it with tag_keys"
     )
+    nowhere, _output = run("cost_report_info", {"cost_url": f"{folder}/nowhere"})
+    assert nowhere["msg"] == f"there is no folder {folder}/nowhere: import cost data into it with focus_import"
     address = f"postgresql://reader:{PASSWORD}@127.0.0.1:1/costs"
     unreachable, output = run("cost_report_info", {"cost_url": address}, "-vvv")
     assert "postgresql://127.0.0.1:1/costs cannot be read" in unreachable["msg"]

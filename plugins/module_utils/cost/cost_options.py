@@ -10,7 +10,12 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.engine import CostsError, cost_url, open_costs
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.engine import (
+    CostsError,
+    cost_url,
+    has_secret,
+    open_costs,
+)
 
 if t.TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -23,6 +28,14 @@ COST_OPTIONS: dict[str, dict[str, t.Any]] = {
     "temporary_directory": {"type": "path"},
     "show_identities": {"type": "bool", "default": False},
 }
+
+
+def reveal(module: t.Any) -> None:
+    """Let messages name O(cost_url) where it holds no secret: Ansible masks the value of every no_log option."""
+    url = module.params["cost_url"]
+    if url and not has_secret(url):
+        module.no_log_values.discard(url)
+
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 _SIZE = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?B|%)", re.IGNORECASE)

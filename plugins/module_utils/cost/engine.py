@@ -83,6 +83,12 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{host}{parts.path}"
 
 
+def has_secret(url: str) -> bool:
+    """Whether the address holds a password, or an option that is a secret."""
+    parts = urllib.parse.urlsplit(url)
+    return bool(parts.password) or any(_SECRET.search(key) for key, _value in urllib.parse.parse_qsl(parts.query))
+
+
 def open_costs(
     url: str,
     since: datetime.date | None = None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import types
 import typing as t
 from pathlib import Path
 
@@ -17,6 +18,7 @@ pytest.importorskip("pyarrow")
 
 from ansible_collections.frugal.cloud.plugins.module_utils.cost import queries
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.allocation import Rules
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import reveal
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import Dataset
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.engine import (
     CostsError,
@@ -207,6 +209,22 @@ def test_address_without_password() -> None:
     assert shown("postgresql://me:secret@db.example.com:5432/costs?sslmode=require") == (
         "postgresql://db.example.com:5432/costs"
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("/srv/costs", False),
+        ("postgresql://me@db/costs?sslmode=require", False),
+        ("postgresql://me:word@db/costs", True),
+        ("athena://finops?aws_secret_access_key=x", True),
+        ("postgresql://db/costs?password=x", True),
+    ],
+)
+def test_addresses_are_masked_where_they_hold_a_secret(url: str, secret: bool) -> None:
+    module = types.SimpleNamespace(params={"cost_url": url}, no_log_values={url, "other"})
+    reveal(module)
+    assert module.no_log_values == ({url, "other"} if secret else {"other"})
 
 
 def test_address_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
