@@ -24,6 +24,8 @@ import urllib.request
 
 _SERVE = pathlib.Path(__file__).with_name("serve.py")
 _Dict = dict[str, t.Any]
+#: What the stand-in of Google's APIs takes (standins/google_api.py).
+GOOGLE_TOKEN = "ya29.the-token-of-the-tests"
 
 
 class SimulatorError(Exception):
@@ -93,6 +95,10 @@ class Simulator:
             "AWS_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    def google_environment(self) -> dict[str, str]:
+        """Environment variables that point the modules for Google Cloud here."""
+        return {"GCP_BASE_URL": self.url, "GCP_AUTH_KIND": "accesstoken", "GCP_ACCESS_TOKEN": GOOGLE_TOKEN}
 
     def client(self, service: str, account: str, region: str = "us-east-1", **options: t.Any) -> t.Any:
         """A boto3 client for an account of the estate."""

@@ -1,7 +1,10 @@
 # Copyright (c) 2026 frugal.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole loop on a simulated cloud: recommend, approve, apply, verify, book, report.
+"""The whole loop on simulated clouds: costs, then recommend, approve, apply, verify, book, report.
+
+Three months of bills of AWS and Google Cloud become one dataset; what was unexpected in them is found, the month's end
+is foreseen, tags, labels, budgets and a monitor are brought to what is declared. Then AWS' instances are rightsized.
 
 A service level objective whose error budget burns holds some of the changes back, until the burn
 is over: a real Prometheus tells, over series that were written for it.
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import json
 import os
 import shutil
@@ -44,7 +48,37 @@ INVENTORY = {
     "accounts": [{"id": number, "name": name} for number, name in ACCOUNTS.items()],
     "role_name": "frugal",
     "regions": [REGION],
+    "projects": ["demo-shop", "demo-analytics"],
 }
+#: What the operator of the demo wants of costs.
+COSTS: dict[str, t.Any] = {
+    "cost_management_tag_keys": [{"key": "team"}, {"key": "env", "variants": ["environment"]}],
+    "cost_management_tag_policy": {
+        "keys": [
+            {"key": "env", "values": ["prod", "staging"], "inherit": ["instance", "asg"]},
+            {"key": "team", "inherit": ["instance", "asg"]},
+        ]
+    },
+    "cost_management_active_tags": ["team", "env"],
+    "cost_management_label_policy": {
+        "keys": [
+            {"key": "env", "variants": ["environment"], "values": ["prod", "staging"], "default": "prod"},
+            {"key": "team", "default": "data"},
+        ]
+    },
+    "cost_management_aws_budgets": [
+        {
+            "name": "company",
+            "period": "monthly",
+            "limit": {"amount": 75000, "unit": "USD"},
+            "alerts": [{"threshold": 80, "emails": ["finance@example.com"]}],
+        }
+    ],
+    "cost_management_gcp_billing_account": "01AB23-CD45EF-678901",
+    "cost_management_gcp_budgets": [{"name": "company", "amount": 9000, "currency": "USD"}],
+    "cost_management_anomaly_monitors": [{"name": "services", "each": "service"}],
+}
+MONTHS = 3
 POLICY = {
     "verification": {"soak_hours": 24, "rollback": "automatic"},
     "maximum_risk": "high",
@@ -105,6 +139,7 @@ class Demo:
         self.environment = {
             **os.environ,
             **simulator.environment(next(iter(ACCOUNTS)), REGION),
+            **simulator.google_environment(),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "root"),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_NOCOWS": "1",
@@ -161,9 +196,22 @@ class Demo:
         self.play("rightsizing", frugal_stage="apply")
         return held
 
-    def run(self) -> dict[str, t.Any]:
+    def costs(self) -> float:
+        """Import the bills so far, look at them, put tags, labels, budgets and monitors in order; the sum in USD."""
+        paths = self.simulator.bills(self.output / "exports", MONTHS)
+        self.say(f"the providers left the bills of {MONTHS} months in {self.output / 'exports'}")
+        exports = [{"source": f"{cloud}-export", "paths": files} for cloud, files in paths.items()]
+        wanted = {**COSTS, "cost_management_exports": exports, "cost_management_report_directory": str(self.output)}
+        self.play("cost_management", **wanted)
+        self.play("cost_management", frugal_stage="apply", **wanted)
+        self.play("cost_management", frugal_stage="verify", **wanted)
+        with (self.output / "costs.csv").open(encoding="utf-8", newline="") as file:
+            return sum(float(row["cost"]) for row in csv.DictReader(file))
+
+    def run(self, costs: bool = True) -> dict[str, t.Any]:
         """The loop; returns what goes into summary.json (money in USD/month)."""
         began = time.monotonic()
+        spent = self.costs() if costs else 0.0
         clock = self.simulator.clock()["epoch"]
         # What the same month would be like with the types of now: demand does not depend on them.
         before = self.simulator.truth(clock, clock + WINDOW_DAYS * DAY)["totals"]
@@ -180,6 +228,7 @@ class Demo:
         after = self.simulator.truth(clock, clock + WINDOW_DAYS * DAY)["totals"]
         counts = self.actions()
         return {
+            "cost_of_3_months": round(spent, 2),
             "monthly_cost_before": round(before["monthly_cost"], 2),
             "monthly_cost_after": round(after["monthly_cost"], 2),
             "reduction": round(1 - after["monthly_cost"] / before["monthly_cost"], 4),
@@ -197,6 +246,7 @@ def table(summary: dict[str, t.Any], instances: int) -> str:
     """The summary for people."""
     days = WINDOW_DAYS
     rows = [
+        (f"cost of {MONTHS} months on both clouds so far", f"{summary['cost_of_3_months']:>12,.0f} USD"),
         (f"list price of {instances} instances, before", f"{summary['monthly_cost_before']:>12,.0f} USD/month"),
         ("after", f"{summary['monthly_cost_after']:>12,.0f} USD/month"),
         ("reduction", f"{summary['reduction']:>12.1%}"),
@@ -217,6 +267,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1, help="seed of the estate")
     parser.add_argument("--instances", type=int, default=200)
+    parser.add_argument("--without-costs", action="store_true", help="leave out what is done with bills")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "demo")
     arguments = parser.parse_args()
     output = arguments.output.resolve()
@@ -224,12 +275,12 @@ def main() -> None:
         shutil.rmtree(output)
     output.mkdir(parents=True)
     instances = arguments.instances
-    print(f"starting a simulated cloud: {instances} instances in {len(ACCOUNTS)} accounts, seed {arguments.seed}")
+    print(f"starting simulated clouds: {instances} instances in {len(ACCOUNTS)} accounts, seed {arguments.seed}")
     with (
         SimulatorProcess(f"demo:{arguments.seed}:{arguments.instances}") as simulator,
         slo_server(output / "prometheus", simulator.clock()["epoch"]) as prometheus,
     ):
-        summary = Demo(simulator, output, prometheus).run()
+        summary = Demo(simulator, output, prometheus).run(not arguments.without_costs)
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(f"\n{table(summary, instances)}\n")
     print(f"report: {output / 'report.html'}\nfigures: {output / 'summary.json'}")
