@@ -90,7 +90,7 @@ class HttpApi:
 
 
 def reason(answer: t.Any) -> str:
-    """What an answer says about a failure: ``error`` (Prometheus), a list ``errors`` (Jaeger), ``message`` (OpenCost)."""
+    """What an answer says about a failure: ``error`` (Prometheus), ``errors`` (Jaeger) or ``message`` (OpenCost)."""
     if not isinstance(answer, Mapping):
         return ""
     errors = answer.get("errors")
