@@ -22,7 +22,8 @@ SETTINGS = {
     "GALAXY_IMPORTER_RUN_ANSIBLE_TEST": "false",
     "GALAXY_IMPORTER_RUN_FLAKE8": "false",
     "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS": "true",
-    "GALAXY_IMPORTER_OFFLINE_ANSIBLE_LINT": "true",
+    # The importer ends ansible-lint after 180 s, which other tiers beside it use up; tier ansible-lint is stricter.
+    "GALAXY_IMPORTER_RUN_ANSIBLE_LINT": "false",
 }
 #: the importer ships no runtime of ansible-test; nothing that the collection could change
 ACCEPTED = ("WARNING: Could not get any versions for", "WARNING: Skipping")
