@@ -136,8 +136,10 @@ def _effects(parts: Sequence[Part]) -> Effects:
         return Effects()
     quantity_before = math.fsum(part.quantity_before or 0.0 for part in parts)
     quantity_after = math.fsum(part.quantity_after or 0.0 for part in parts)
-    if min(quantity_before, quantity_after) <= NOTHING:
-        nothing = (quantity_before <= NOTHING and before) or (quantity_after <= NOTHING and after)
+    # Beside a quantity that is a million times larger it is nothing, too: its price would be no price.
+    least = max(NOTHING, 1e-6 * max(quantity_before, quantity_after))
+    if min(quantity_before, quantity_after) <= least:
+        nothing = (quantity_before <= least and before) or (quantity_after <= least and after)
         # Money without a quantity is a fee: neither more usage nor another price.
         return Effects() if nothing else Effects(usage=after - before)
     price_before, price_after = before / quantity_before, after / quantity_after

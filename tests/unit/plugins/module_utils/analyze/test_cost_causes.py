@@ -14,7 +14,7 @@ from ansible_collections.frugal.cloud.plugins.module_utils.analyze.cost_causes i
     sentence,
     way_down,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 PARTS = [
@@ -74,6 +74,7 @@ amounts = st.floats(0, 1e6)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), amounts, amounts, st.none() | amounts, amounts), max_size=8))
+@example([("b", 0.0, 32769.0, 32768.0, 1.192092896e-07)])
 def test_effects_always_add_up(drawn: list[tuple[str, float, float, float | None, float]]) -> None:
     parts = [Part({}, name, before, after, one, other) for name, before, after, one, other in drawn]
     change = sum(part.change for part in parts)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.frugal.cloud.plugins.filter.redis_settings import redis_settings
 from ansible_collections.frugal.cloud.plugins.module_utils import redis_conf
 from ansible_collections.frugal.cloud.plugins.module_utils.host_files import HostError
 from ansible_collections.frugal.cloud.plugins.module_utils.host_redis_cluster import parse_nodes
@@ -110,10 +109,3 @@ def test_lines_of_cluster_nodes() -> None:
     assert (first.migrating, first.importing) == ({100: "b2"}, {101: "b2"})
     assert second.address == "10.0.0.2:7001" and "fail" in second.flags and second.epoch == 2
     assert third.master == "a1" and not third.slots
-
-
-def test_what_a_role_wrote_and_may_be_set_online_is_read_back() -> None:
-    wanted = {"masterauth": 'a "b" c', "maxmemory": "1gb", "save": "", "port": "7000", "bind": "10.0.0.1 127.0.0.1"}
-    text = redis_conf.merge("", wanted) + "replicaof 10.0.0.2 6379\n"
-    assert redis_settings(text) == {name: value for name, value in wanted.items() if name != "port"}
-    assert redis_settings("") == {}
