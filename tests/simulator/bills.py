@@ -116,9 +116,14 @@ def _text(day: datetime.date) -> str:
 # --- AWS
 
 
+def _payer(cloud: Cloud) -> Account:
+    """The account that pays: the first of the estate."""
+    return next(iter(cloud.accounts.values()))
+
+
 def focus_rows(cloud: Cloud, account: Account, first: datetime.date, now: float) -> Iterator[_Dict]:
     """The rows of an account in the billing period that begins on ``first``, by day, up to ``now``."""
-    payer = next(iter(cloud.accounts.values()))
+    payer = _payer(cloud)
     period = {
         "BillingAccountId": payer.account_id,
         "BillingAccountName": payer.name,

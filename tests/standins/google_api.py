@@ -26,7 +26,7 @@ import json
 import re
 import typing as t
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ansible_collections.frugal.cloud.tests.standins.serving import Reply, Request
@@ -36,7 +36,7 @@ _Dict = dict[str, t.Any]
 TOKEN = "ya29.the-token-of-the-tests"
 
 
-_Handler: t.TypeAlias = "Callable[[str, _Dict, t.Any], _Dict | None]"
+_Handler: t.TypeAlias = "t.Callable[[str, _Dict, t.Any], _Dict | None]"
 
 #: What errors are called beside their HTTP status (google/rpc/code.proto).
 _STATUSES = {

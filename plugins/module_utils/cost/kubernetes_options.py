@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import os
 import typing as t
-from collections.abc import Mapping
 
 from ansible_collections.frugal.cloud.plugins.module_utils.analyze.kubernetes_cost import (
     CAPACITY_TYPES,
@@ -81,7 +80,7 @@ OPTIONS: dict[str, t.Any] = {
 }
 #: What rows cannot do without.
 REQUIRED_BY = {"dataset": ["billed_elsewhere", "billing_account_id"]}
-Params: t.TypeAlias = "Mapping[str, t.Any]"
+Params: t.TypeAlias = "t.Mapping[str, t.Any]"
 
 
 def window_from(params: Params, now: datetime.datetime) -> Window:

@@ -43,9 +43,9 @@ JULY = {
 }
 
 
-def write_csv(path: Path, rows: Iterable[Mapping[str, t.Any]], base: Mapping[str, t.Any] = BASE) -> str:
-    """A CSV file of ``base`` with what each row says otherwise; compressed where its name ends in gz."""
-    listed = [{**base, **one} for one in rows]
+def write_csv(path: Path, rows: Iterable[Mapping[str, t.Any]], base: Mapping[str, t.Any] | None = None) -> str:
+    """A CSV file of ``base`` (``BASE``) with what each row says otherwise; compressed where its name ends in gz."""
+    listed = [{**(BASE if base is None else base), **one} for one in rows]
     names = list(dict.fromkeys(name for one in listed for name in one))
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "wt", encoding="utf-8", newline="") as file:
