@@ -123,7 +123,7 @@ def _test(slo: Slo, case: Case) -> dict[str, t.Any]:
     if case.values:
         found["promql_expr_test"] = [
             {
-                "expr": f"round({expr}, {number(_STEP)})",
+                "expr": f"round({expr}, {number(_step(value))})",
                 "eval_time": f"{moment * slo.interval}s",
                 "exp_samples": [] if value is None else [{"labels": labels, "value": _rounded(value)}],
             }
@@ -137,9 +137,14 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+def _step(value: float | None) -> float:
+    """To what a value is rounded: rates of many events have errors of their own size."""
+    return _STEP if value is None or abs(value) < 10 else _STEP * 10.0 ** math.ceil(math.log10(abs(value)))
+
+
 def _rounded(value: float) -> float:
     """As Prometheus' round() does it."""
-    inverse = 1.0 / _STEP
+    inverse = 1.0 / _step(value)
     return math.floor(value * inverse + 0.5) / inverse
 
 
