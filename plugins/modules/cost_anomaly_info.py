@@ -165,9 +165,12 @@ import datetime
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.anomalies import look, question_from
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS, costs_from, reveal
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import month
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.queries import METRICS
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import (
+    COST_OPTIONS,
+    history_from,
+    reveal,
+    series_options,
+)
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
 
 
@@ -182,22 +185,11 @@ def main() -> None:
                 "elements": "str",
                 "default": ["SubAccountId", "RegionId", "SkuId", "ChargeDescription", "ResourceId"],
             },
-            "filters": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "column": {"type": "str", "required": True},
-                    "values": {"type": "list", "elements": "str", "required": True},
-                },
-            },
-            "metric": {"type": "str", "choices": list(METRICS), "default": "EffectiveCost"},
+            **series_options(metric="EffectiveCost"),
             "min_impact": {"type": "float", "default": 10},
             "min_change": {"type": "float", "default": 0.15},
             "threshold": {"type": "float", "default": 4},
             "decreases": {"type": "bool", "default": False},
-            "until": {"type": "str"},
-            "incomplete_days": {"type": "int", "default": 2},
             "history_days": {"type": "int", "default": 180},
             "report_days": {"type": "int", "default": 30},
             "limit": {"type": "int", "default": 20},
@@ -207,9 +199,9 @@ def main() -> None:
     reveal(module)
     with failing_clearly(module):
         question = question_from(module.params, datetime.datetime.now(datetime.timezone.utc).date())
-        # A charge of a day belongs to its month, or to a later one where it came late.
-        since = month(question.until - datetime.timedelta(days=question.history_days + 31))
-        module.exit_json(changed=False, **look(costs_from(module.params, since), question))
+        module.exit_json(
+            changed=False, **look(history_from(module.params, question.until, question.history_days), question)
+        )
 
 
 if __name__ == "__main__":

@@ -127,10 +127,13 @@ summary:
 import datetime
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import COST_OPTIONS, costs_from, reveal
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.dataset import month
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.cost_options import (
+    COST_OPTIONS,
+    history_from,
+    reveal,
+    series_options,
+)
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.forecasts import foresee, question_from
-from ansible_collections.frugal.cloud.plugins.module_utils.cost.queries import METRICS
 from ansible_collections.frugal.cloud.plugins.module_utils.module_support import failing_clearly
 
 
@@ -140,19 +143,8 @@ def main() -> None:
         argument_spec={
             **COST_OPTIONS,
             "by": {"type": "list", "elements": "str", "default": []},
-            "filters": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "column": {"type": "str", "required": True},
-                    "values": {"type": "list", "elements": "str", "required": True},
-                },
-            },
-            "metric": {"type": "str", "choices": list(METRICS), "default": "BilledCost"},
+            **series_options(metric="BilledCost"),
             "months": {"type": "int", "default": 12},
-            "until": {"type": "str"},
-            "incomplete_days": {"type": "int", "default": 2},
             "history_days": {"type": "int", "default": 400},
             "limit": {"type": "int", "default": 50},
         },
@@ -161,9 +153,9 @@ def main() -> None:
     reveal(module)
     with failing_clearly(module):
         question = question_from(module.params, datetime.datetime.now(datetime.timezone.utc).date())
-        # A charge of a day belongs to its month, or to a later one where it came late.
-        since = month(question.until - datetime.timedelta(days=question.history_days + 31))
-        module.exit_json(changed=False, **foresee(costs_from(module.params, since), question))
+        module.exit_json(
+            changed=False, **foresee(history_from(module.params, question.until, question.history_days), question)
+        )
 
 
 if __name__ == "__main__":

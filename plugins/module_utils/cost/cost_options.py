@@ -10,12 +10,14 @@ import re
 import typing as t
 from collections.abc import Mapping
 
+from ansible_collections.frugal.cloud.plugins.module_utils.cost import dataset
 from ansible_collections.frugal.cloud.plugins.module_utils.cost.engine import (
     CostsError,
     cost_url,
     has_secret,
     open_costs,
 )
+from ansible_collections.frugal.cloud.plugins.module_utils.cost.queries import METRICS
 
 if t.TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -28,6 +30,24 @@ COST_OPTIONS: dict[str, dict[str, t.Any]] = {
     "temporary_directory": {"type": "path"},
     "show_identities": {"type": "bool", "default": False},
 }
+
+
+def series_options(metric: str) -> dict[str, dict[str, t.Any]]:
+    """Options of modules that look at the course of costs by day; ``metric`` is the default."""
+    return {
+        "filters": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "column": {"type": "str", "required": True},
+                "values": {"type": "list", "elements": "str", "required": True},
+            },
+        },
+        "metric": {"type": "str", "choices": list(METRICS), "default": metric},
+        "until": {"type": "str"},
+        "incomplete_days": {"type": "int", "default": 2},
+    }
 
 
 def reveal(module: t.Any) -> None:
@@ -72,3 +92,9 @@ def costs_from(
         memory_limit=limit,
         temporary_directory=params["temporary_directory"],
     )[1]
+
+
+def history_from(params: Mapping[str, t.Any], until: datetime.date, days: int) -> ir.Table:
+    """The rows that ``days`` days before ``until`` need. :raises CostsError: they cannot be read."""
+    # A charge of a day belongs to its month, or to a later one where it came late.
+    return costs_from(params, dataset.month(until - datetime.timedelta(days=days + 31)))
