@@ -138,8 +138,12 @@ def _quoted(text: str) -> str:
 
 
 def _step(value: float | None) -> float:
-    """To what a value is rounded: rates of many events have errors of their own size."""
-    return _STEP if value is None or abs(value) < 10 else _STEP * 10.0 ** math.ceil(math.log10(abs(value)))
+    """To what a value is rounded: counts of many events have errors of their own size, about a thousand millionth.
+
+    Above 10 it is a power of two: decimal numbers, as objectives and intervals make them, do not lie half-way
+    between two of its multiples, where the smallest error would decide.
+    """
+    return _STEP if value is None or abs(value) < 10 else 2.0 ** (math.ceil(math.log2(abs(value))) - 20)
 
 
 def _rounded(value: float) -> float:
