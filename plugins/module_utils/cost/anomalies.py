@@ -87,9 +87,7 @@ def question_from(params: Mapping[str, t.Any], today: datetime.date) -> Question
 def look(table: ir.Table, question: Question) -> _Dict:
     """The module's answer. :raises CostsError: the data does not hold what is needed."""
     rows = queries.restricted(table, question.filters)
-    until = question.until
-    # Usage arrives late: the data's last day is incomplete, and so are the days before today.
-    judged = min(until - max(1, question.incomplete_days) * DAY, daily_costs.last_day(rows, until) - DAY)
+    judged = daily_costs.last_complete_day(rows, question.until, question.incomplete_days)
     since = judged - (question.history_days - 1) * DAY
     daily = daily_costs.daily_costs(rows, question.by, question.metric, since, judged)
     days = daily.costs.shape[1]

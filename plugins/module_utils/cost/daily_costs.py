@@ -74,8 +74,15 @@ def within(table: ir.Table, since: datetime.date, last: datetime.date) -> ir.Tab
     return table.filter((start >= begin) & (start < end))
 
 
-def last_day(table: ir.Table, until: datetime.date) -> datetime.date:
-    """The last day before ``until`` that the data has usage of. :raises CostsError: there is none."""
+def last_complete_day(table: ir.Table, until: datetime.date, incomplete_days: int) -> datetime.date:
+    """The last day before ``until`` whose usage is complete. :raises CostsError: there is no usage before it.
+
+    Usage arrives late: the data's last day is incomplete, and so are the days before ``until``.
+    """
+    return min(until - max(1, incomplete_days) * DAY, _last_day(table, until) - DAY)
+
+
+def _last_day(table: ir.Table, until: datetime.date) -> datetime.date:
     start = table.ChargePeriodStart
     before = table.filter(usage(table) & (start < deps.ibis.timestamp(until.isoformat())))
     [found] = fetch(before.aggregate(last=before.ChargePeriodStart.max()))

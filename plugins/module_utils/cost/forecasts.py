@@ -64,9 +64,7 @@ def question_from(params: Mapping[str, t.Any], today: datetime.date) -> Question
 def foresee(table: ir.Table, question: Question) -> _Dict:
     """The module's answer. :raises CostsError: the data does not hold what is needed."""
     rows = queries.restricted(table, question.filters)
-    until = question.until
-    # The data's last day is incomplete, and so are the days before today: what is known ends before them.
-    known = min(until - max(1, question.incomplete_days) * DAY, daily_costs.last_day(rows, until) - DAY)
+    known = daily_costs.last_complete_day(rows, question.until, question.incomplete_days)
     since = known - (question.history_days - 1) * DAY
     daily = daily_costs.daily_costs(rows, question.by, question.metric, since, known)
     usage, filled = _without_gaps(daily)
