@@ -123,9 +123,9 @@ def _test(slo: Slo, case: Case) -> dict[str, t.Any]:
     if case.values:
         found["promql_expr_test"] = [
             {
-                "expr": f"round({expr}, {number(_step(value))})",
+                "expr": f"round(({expr}) - {number(value or 0.0)}, {number(_step(value or 0.0))})",
                 "eval_time": f"{moment * slo.interval}s",
-                "exp_samples": [] if value is None else [{"labels": labels, "value": _rounded(value)}],
+                "exp_samples": [] if value is None else [{"labels": labels, "value": 0.0}],
             }
             for expr, moment, value in case.values
         ]
@@ -137,19 +137,13 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _step(value: float | None) -> float:
-    """To what a value is rounded: counts of many events have errors of their own size, about a thousand millionth.
+def _step(value: float) -> float:
+    """To what the difference to an expected value is rounded.
 
-    Above 10 it is a power of two: decimal numbers, as objectives and intervals make them, do not lie half-way
-    between two of its multiples, where the smallest error would decide.
+    The difference, because there is no half-way near 0: a value itself may lie between two multiples, where the
+    smallest error decides. Counts of many events have errors of their own size, from input of 12 digits.
     """
-    return _STEP if value is None or abs(value) < 10 else 2.0 ** (math.ceil(math.log2(abs(value))) - 20)
-
-
-def _rounded(value: float) -> float:
-    """As Prometheus' round() does it."""
-    inverse = 1.0 / _step(value)
-    return math.floor(value * inverse + 0.5) / inverse
+    return _STEP if abs(value) < 10 else 10.0 ** math.ceil(math.log10(abs(value)) - 7)
 
 
 def _alert(slo: Slo, severity: str, value: float) -> dict[str, t.Any]:
